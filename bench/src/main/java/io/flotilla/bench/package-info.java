@@ -1,0 +1,5 @@
+/** Measures any OpenAI server under load, and this engine without one. */
+@NullMarked
+package io.flotilla.bench;
+
+import org.jspecify.annotations.NullMarked;

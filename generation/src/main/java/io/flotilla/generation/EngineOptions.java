@@ -1,0 +1,64 @@
+package io.flotilla.generation;
+
+import io.flotilla.executor.Topology;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a model is loaded and run; the {@code serve} flags of the same names.
+ *
+ * @param model a folder, a {@code .gguf} file or a Hugging Face id
+ * @param tokenizer where the tokenizer comes from, or null for the model's own
+ * @param chatTemplate a template's file or text that replaces the model's, or null
+ * @param loadFormat {@code auto} or {@code dummy}
+ * @param quantization type of dummy weights ({@code q8_0} ...), or null for BF16
+ * @param dtype type of activations and KV cache: {@code auto} or {@code float32} on a CPU
+ * @param device {@code auto} or {@code cpu}
+ * @param threads CPU threads, or 0 for all cores
+ * @param maxModelLength tokens of prompt and output together, or 0 for the model's own
+ * @param maxSequences sequences that run at once
+ * @param maxBatchedTokens tokens a step computes at most
+ * @param maxWaiting requests that wait at most; more are refused
+ * @param kvCacheBytes memory of the KV cache, or 0 for a share of what is free
+ * @param prefixCaching whether the blocks of equal prefixes are shared
+ * @param seed the seed of requests that bring none, and of dummy weights
+ */
+public record EngineOptions(
+    String model,
+    @Nullable String tokenizer,
+    @Nullable String chatTemplate,
+    String loadFormat,
+    @Nullable String quantization,
+    String dtype,
+    String device,
+    int threads,
+    Topology topology,
+    int maxModelLength,
+    int maxSequences,
+    int maxBatchedTokens,
+    int maxWaiting,
+    long kvCacheBytes,
+    int blockSize,
+    boolean prefixCaching,
+    long seed) {
+  /** The defaults of {@code flotilla serve MODEL}. */
+  public static EngineOptions of(String model) {
+    return new EngineOptions(
+        model,
+        null,
+        null,
+        "auto",
+        null,
+        "auto",
+        "auto",
+        0,
+        Topology.SINGLE,
+        0,
+        256,
+        2048,
+        1024,
+        0,
+        16,
+        true,
+        0);
+  }
+}

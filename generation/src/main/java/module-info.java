@@ -1,0 +1,9 @@
+/** Text in, text out: a loaded model with its tokenizer in front of the fleet. */
+module io.flotilla.generation {
+  requires static transitive org.jspecify;
+  requires org.slf4j;
+  requires transitive io.flotilla.fleet;
+  requires transitive io.flotilla.tokenizer;
+
+  exports io.flotilla.generation;
+}

@@ -1,0 +1,71 @@
+package io.flotilla.kernels;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The operations a model is made of. Each enqueues its work on the stream and returns nothing from
+ * the device. Activations are F32 on a CPU; weights are of any {@link TensorType}. Outputs never
+ * overlap inputs unless said.
+ *
+ * <p>On a CPU a row of output depends on that row's inputs alone, to the bit: not on the other
+ * rows, not on their number and not on the number of threads.
+ */
+public interface Ops {
+  /** {@code out[r] = table[ids[r]]}, widened. {@code ids} is I32 {@code [1, rows]}. */
+  void embed(Stream stream, Tensor table, Tensor ids, Tensor out);
+
+  /**
+   * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
+   * {@code out} may be {@code x}.
+   */
+  void rmsNorm(Stream stream, Tensor x, Tensor weight, float epsilon, Tensor out);
+
+  /** {@code residual += delta}, then {@link #rmsNorm} of the sum into {@code out}. */
+  void addRmsNorm(
+      Stream stream, Tensor residual, Tensor delta, Tensor weight, float epsilon, Tensor out);
+
+  /**
+   * {@code out[r] = concat_i(weights[i] x[r] + biases[i])}.
+   *
+   * @param x {@code [rows, inputs]}
+   * @param weights each {@code [outputs_i, inputs]}
+   * @param biases null for none, else one F32 {@code [1, outputs_i]} a weight
+   * @param out {@code [rows, sum of outputs_i]}
+   */
+  void linear(
+      Stream stream, Tensor x, List<Tensor> weights, @Nullable List<Tensor> biases, Tensor out);
+
+  /**
+   * Normalises (where norms are given) and rotates the queries and keys of each row in place, and
+   * stores its keys and values in the cache.
+   *
+   * @param qkv {@code [rows, shape.qkvColumns()]}
+   * @param queryNorm F32 {@code [1, headDim]}, or null for none; so {@code keyNorm}
+   */
+  void rotateAndStore(
+      Stream stream,
+      Tensor qkv,
+      @Nullable Tensor queryNorm,
+      @Nullable Tensor keyNorm,
+      float epsilon,
+      RopeTable rope,
+      AttentionBatch batch,
+      KvCache cache);
+
+  /**
+   * Causal attention of each row over its sequence's cached keys and values, its own included:
+   * softmax(scale q k) v.
+   *
+   * @param queries the query columns of the fused projection, {@code [rows, shape.queryColumns()]}
+   * @param out {@code [rows, shape.queryColumns()]}
+   */
+  void attention(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out);
+
+  /** {@code out = silu(gate) * up}, where a row of {@code gateUp} is {@code [gate | up]}. */
+  void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
+
+  /** {@code out[i] = x[rows[i]]}. {@code rows} is I32 {@code [1, out.rows()]}. */
+  void gatherRows(Stream stream, Tensor x, Tensor rows, Tensor out);
+}

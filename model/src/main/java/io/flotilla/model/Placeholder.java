@@ -1,0 +1,5 @@
+package io.flotilla.model;
+
+final class Placeholder {
+  private Placeholder() {}
+}
