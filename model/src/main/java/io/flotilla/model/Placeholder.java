@@ -1,5 +1,0 @@
-package io.flotilla.model;
-
-final class Placeholder {
-  private Placeholder() {}
-}

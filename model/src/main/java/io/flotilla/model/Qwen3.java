@@ -1,0 +1,31 @@
+package io.flotilla.model;
+
+import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.kernels.RopeTable;
+import io.flotilla.model.layer.DecoderLayer;
+import io.flotilla.model.layer.GatedMlp;
+import io.flotilla.model.layer.RmsNorm;
+import io.flotilla.model.layer.SelfAttention;
+import io.flotilla.model.layer.SelfAttention.Variant;
+import io.flotilla.model.layer.ShardLoader;
+
+/** Qwen3, dense (arXiv 2505.09388): the queries and keys of each head are normalised. */
+final class Qwen3 implements ModelFamily {
+  @Override
+  public String architecture() {
+    return "Qwen3ForCausalLM";
+  }
+
+  @Override
+  public DecoderLayer loadLayer(
+      ShardLoader loader, ModelConfig config, String name, RopeTable rope) {
+    int hidden = config.hiddenSize();
+    float epsilon = config.rmsEpsilon();
+    Variant variant = new Variant(config.attentionBias(), config.attentionBias(), true);
+    return new DecoderLayer(
+        new RmsNorm(loader, name + ".input_layernorm.weight", hidden, epsilon),
+        new SelfAttention(loader, config, name + ".self_attn", variant, rope),
+        new RmsNorm(loader, name + ".post_attention_layernorm.weight", hidden, epsilon),
+        new GatedMlp(loader, name + ".mlp", hidden, config.intermediateSize(), false));
+  }
+}

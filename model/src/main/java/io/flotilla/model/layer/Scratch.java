@@ -1,0 +1,74 @@
+package io.flotilla.model.layer;
+
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.Tensor;
+import io.flotilla.kernels.TensorType;
+
+/**
+ * The activations of one step of one rank, F32, allocated once for the largest step and shared by
+ * all layers, which run one after another.
+ */
+public final class Scratch {
+  private final int hiddenSize;
+  private final Buffer residual;
+  private final Buffer normed;
+  private final Buffer delta;
+  private final Buffer projected;
+  private final Buffer mixed;
+
+  /**
+   * @param rows of the largest step
+   * @param attention this rank's share of the heads
+   * @param intermediateSize this rank's share of the MLP
+   */
+  public Scratch(
+      Device device, int rows, int hiddenSize, AttentionShape attention, int intermediateSize) {
+    this.hiddenSize = hiddenSize;
+    this.residual = device.allocate(bytes(rows, hiddenSize));
+    this.normed = device.allocate(bytes(rows, hiddenSize));
+    this.delta = device.allocate(bytes(rows, hiddenSize));
+    this.projected =
+        device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
+    this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
+  }
+
+  /** Bytes allocated. */
+  public long bytes() {
+    return residual.bytes() + normed.bytes() + delta.bytes() + projected.bytes() + mixed.bytes();
+  }
+
+  /** The stream of activations that layers add to, {@code [rows, hiddenSize]}. */
+  public Tensor residual(int rows) {
+    return view(residual, rows, hiddenSize);
+  }
+
+  /** The normalised input of a block, {@code [rows, hiddenSize]}. */
+  public Tensor normed(int rows) {
+    return view(normed, rows, hiddenSize);
+  }
+
+  /** The output of a block, not yet added to the residual, {@code [rows, hiddenSize]}. */
+  public Tensor delta(int rows) {
+    return view(delta, rows, hiddenSize);
+  }
+
+  /** What a block's column-parallel linear yields. */
+  Tensor projected(int rows, int columns) {
+    return view(projected, rows, columns);
+  }
+
+  /** What a block's row-parallel linear takes. */
+  Tensor mixed(int rows, int columns) {
+    return view(mixed, rows, columns);
+  }
+
+  private static long bytes(int rows, int columns) {
+    return TensorType.F32.bytes((long) rows * columns);
+  }
+
+  private static Tensor view(Buffer buffer, int rows, int columns) {
+    return Tensor.of(buffer, TensorType.F32, rows, columns);
+  }
+}
