@@ -1,5 +1,7 @@
 package io.flotilla.checkpoint;
 
+import java.util.List;
+
 /** How a model stretches its rotary positions beyond the length it was first trained on. */
 public sealed interface RopeScaling {
   /** Positions are used as they are. */
@@ -25,4 +27,17 @@ public sealed interface RopeScaling {
       int originalPositions,
       boolean truncate)
       implements RopeScaling {}
+
+  /**
+   * Explicit divisors of each pair's frequency: how GGUF files of Llama 3.1 and later carry their
+   * scaling (the tensor {@code rope_freqs.weight}).
+   *
+   * @param divisors one for each of the {@code headDim / 2} frequencies, fastest first; finite and
+   *     positive
+   */
+  record Factors(List<Float> divisors) implements RopeScaling {
+    public Factors {
+      divisors = List.copyOf(divisors);
+    }
+  }
 }
