@@ -8,6 +8,7 @@ import io.flotilla.kernels.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * The rotations of all positions, computed in float as transformers computes them ({@code
@@ -54,6 +55,7 @@ public final class RopeTables {
       case RopeScaling.Linear(float factor) -> divided(periods, factor);
       case RopeScaling.Llama3 llama3 -> llama3(periods, llama3);
       case RopeScaling.Yarn yarn -> yarn(periods, headDim, theta, yarn);
+      case RopeScaling.Factors(List<Float> divisors) -> divided(periods, divisors);
     };
   }
 
@@ -65,6 +67,14 @@ public final class RopeTables {
     float[] frequencies = new float[periods.length];
     for (int i = 0; i < periods.length; i++) {
       frequencies[i] = 1f / periods[i] / factor;
+    }
+    return frequencies;
+  }
+
+  private static float[] divided(float[] periods, List<Float> divisors) {
+    float[] frequencies = divided(periods, 1f);
+    for (int i = 0; i < frequencies.length; i++) {
+      frequencies[i] /= divisors.get(i);
     }
     return frequencies;
   }
