@@ -1,7 +1,6 @@
 /** Ranks, the plans they run, and the executor that drives them. */
 module io.flotilla.executor {
   requires static transitive org.jspecify;
-  requires org.slf4j;
   requires transitive io.flotilla.model;
 
   exports io.flotilla.executor;

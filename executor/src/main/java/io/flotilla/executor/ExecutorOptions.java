@@ -1,0 +1,56 @@
+package io.flotilla.executor;
+
+/**
+ * How a replica's ranks are laid out and sized.
+ *
+ * @param maxModelLength tokens of prompt and output of one sequence
+ * @param maxSequences sequences that may hold a slot at once
+ * @param maxBatchedTokens tokens a step computes at most
+ * @param kvCacheBytes memory of the KV cache of each rank
+ * @param blockSize tokens a KV block holds
+ */
+public record ExecutorOptions(
+    Topology topology,
+    int maxModelLength,
+    int maxSequences,
+    int maxBatchedTokens,
+    long kvCacheBytes,
+    int blockSize) {
+  /**
+   * @throws IllegalArgumentException naming the flag, when a value cannot be honoured
+   */
+  public ExecutorOptions {
+    requireOne("--data-parallel-size", topology.data());
+    requireOne("--pipeline-parallel-size", topology.pipeline());
+    requireOne("--tensor-parallel-size", topology.tensor());
+    requireOne("--prefill-context-parallel-size", topology.prefillContext());
+    requireOne("--decode-context-parallel-size", topology.decodeContext());
+    if (topology.expertParallel()) {
+      throw new IllegalArgumentException(
+          "--enable-expert-parallel is not supported: no supported model has experts");
+    }
+    requirePositive("--max-model-len", maxModelLength);
+    requirePositive("--max-num-seqs", maxSequences);
+    requirePositive("--max-num-batched-tokens", maxBatchedTokens);
+    requirePositive("--kv-cache-memory-bytes", kvCacheBytes);
+    requirePositive("--block-size", blockSize);
+  }
+
+  /** Blocks that one sequence of the greatest length needs. */
+  public int blocksPerSequence() {
+    return Math.ceilDiv(maxModelLength, blockSize);
+  }
+
+  private static void requireOne(String flag, int degree) {
+    if (degree != 1) {
+      throw new IllegalArgumentException(
+          flag + " " + degree + " is not supported: a replica has one rank; leave it at 1");
+    }
+  }
+
+  private static void requirePositive(String flag, long value) {
+    if (value <= 0) {
+      throw new IllegalArgumentException(flag + " is " + value + "; it must be positive");
+    }
+  }
+}

@@ -1,0 +1,91 @@
+package io.flotilla.executor;
+
+import io.flotilla.executor.StepPlan.Admission;
+import io.flotilla.model.sampling.Sampler;
+import io.flotilla.model.sampling.SamplingParameters;
+import io.flotilla.model.sampling.TokenCounts;
+import java.util.Arrays;
+
+/** What a rank keeps of a sequence between steps. */
+final class Slot {
+  private static final int[] NO_HISTORY = {};
+
+  private int[] blocks = new int[16];
+  private int blockCount;
+  private SamplingParameters sampling = SamplingParameters.greedy();
+  private TokenCounts counts = new TokenCounts();
+  private boolean counting;
+  private int[] prompt = NO_HISTORY;
+  private int generated;
+  private int lastSample;
+
+  /** Forgets the sequence before and takes another. */
+  void admit(Admission admission) {
+    int[] history = admission.history();
+    int promptLength = admission.promptLength();
+    sampling = admission.sampling();
+    blockCount = 0;
+    generated = history.length - promptLength;
+    lastSample = 0;
+    counting = Sampler.penalises(sampling);
+    counts = new TokenCounts();
+    if (counting) {
+      for (int i = 0; i < promptLength; i++) {
+        counts.addPrompt(history[i]);
+      }
+      for (int i = promptLength; i < history.length; i++) {
+        counts.addOutput(history[i]);
+      }
+    }
+    prompt = sampling.promptLogprobs() < 0 ? NO_HISTORY : Arrays.copyOf(history, promptLength);
+  }
+
+  void appendBlocks(int[] newBlocks) {
+    if (blockCount + newBlocks.length > blocks.length) {
+      blocks = Arrays.copyOf(blocks, Math.max(2 * blocks.length, blockCount + newBlocks.length));
+    }
+    System.arraycopy(newBlocks, 0, blocks, blockCount, newBlocks.length);
+    blockCount += newBlocks.length;
+  }
+
+  int blockCount() {
+    return blockCount;
+  }
+
+  /** Writes the block table from {@code index}. */
+  void copyBlocks(StagedIntegers target, int index) {
+    target.set(index, blocks, blockCount);
+  }
+
+  SamplingParameters sampling() {
+    return sampling;
+  }
+
+  TokenCounts counts() {
+    return counts;
+  }
+
+  /** Index of the next token in the sequence's output. */
+  int nextIndex() {
+    return generated;
+  }
+
+  /** The token sampled last; a valid id even when there was none to sample. */
+  int lastSample() {
+    return lastSample;
+  }
+
+  /** The prompt whose log-probabilities were asked for; else empty. */
+  int[] scoredPrompt() {
+    return prompt;
+  }
+
+  /** A token was sampled; {@link Sampler#NONE} when there was none to sample. */
+  void sampled(int token) {
+    generated++;
+    lastSample = Math.max(token, 0);
+    if (counting && token != Sampler.NONE) {
+      counts.addOutput(token);
+    }
+  }
+}
