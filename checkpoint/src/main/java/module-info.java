@@ -6,4 +6,5 @@ module io.flotilla.checkpoint {
   requires java.net.http;
 
   exports io.flotilla.checkpoint;
+  exports io.flotilla.checkpoint.hub;
 }

@@ -6,9 +6,9 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CharsetDecoder;
 import java.nio.charset.StandardCharsets;
 
 /** A position in a GGUF file. Nothing is read beyond the file's end or its metadata's limit. */
@@ -24,6 +24,7 @@ final class GgufCursor {
 
   private final String file;
   private final MemorySegment content;
+  private final CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
   private long position;
 
   GgufCursor(String file, MemorySegment content) {
@@ -93,8 +94,7 @@ final class GgufCursor {
       return "";
     }
     try {
-      ByteBuffer buffer = bytes.asByteBuffer();
-      return StandardCharsets.UTF_8.newDecoder().decode(buffer).toString();
+      return decoder.decode(bytes.asByteBuffer()).toString();
     } catch (CharacterCodingException e) {
       throw new CheckpointException(file + " holds a string that is not UTF-8", e);
     }
