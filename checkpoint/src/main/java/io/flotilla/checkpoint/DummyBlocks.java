@@ -66,7 +66,7 @@ sealed interface DummyBlocks {
         values[i] =
             switch (type) {
               case F32 -> Float.floatToRawIntBits(value);
-              case F16 -> Float.floatToFloat16(value);
+              case F16 -> Short.toUnsignedInt(Float.floatToFloat16(value));
               case BF16 -> (Float.floatToRawIntBits(value) + 0x8000) >>> 16;
               default -> throw new IllegalArgumentException(type + " has blocks");
             };
@@ -76,18 +76,45 @@ sealed interface DummyBlocks {
 
     @Override
     public void fill(MemorySegment data, long from, long to) {
-      for (long element = from; element < to; element += 8) {
-        long bits = word(key, element >>> 3);
-        int lanes = (int) Math.min(8, to - element);
-        for (int lane = 0; lane < lanes; lane++) {
-          int value = values[(int) (bits >>> (8 * lane)) & 255];
-          if (type == ElementType.F32) {
-            data.set(INT, (element + lane) * 4, value);
-          } else {
-            data.set(SHORT, (element + lane) * 2, (short) value);
-          }
+      long whole = to & -8;
+      if (type == ElementType.F32) {
+        for (long element = from; element < whole; element += 8) {
+          fillWords(data, element);
+        }
+      } else {
+        for (long element = from; element < whole; element += 8) {
+          fillHalves(data, element);
         }
       }
+      for (long element = Math.max(from, whole); element < to; element++) {
+        int value = values[(int) (word(key, element >>> 3) >>> (8 * (element & 7))) & 255];
+        if (type == ElementType.F32) {
+          data.set(INT, element * 4, value);
+        } else {
+          data.set(SHORT, element * 2, (short) value);
+        }
+      }
+    }
+
+    /** Eight elements of 32 bits. */
+    private void fillWords(MemorySegment data, long element) {
+      long bits = word(key, element >>> 3);
+      for (int lane = 0; lane < 8; lane++) {
+        data.set(INT, (element + lane) * 4, values[(int) (bits >>> (8 * lane)) & 255]);
+      }
+    }
+
+    /** Eight elements of 16 bits, written as two words: this is most of a model. */
+    private void fillHalves(MemorySegment data, long element) {
+      long bits = word(key, element >>> 3);
+      data.set(LONG, element * 2, fourHalves((int) bits));
+      data.set(LONG, element * 2 + 8, fourHalves((int) (bits >>> 32)));
+    }
+
+    private long fourHalves(int bits) {
+      int low = values[bits & 255] | values[bits >>> 8 & 255] << 16;
+      int high = values[bits >>> 16 & 255] | values[bits >>> 24] << 16;
+      return Integer.toUnsignedLong(low) | (long) high << 32;
     }
   }
 

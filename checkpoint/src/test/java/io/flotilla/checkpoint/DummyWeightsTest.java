@@ -59,6 +59,9 @@ class DummyWeightsTest {
       blocks.fill(parts, 16, 64);
       blocks.fill(parts, 0, 16);
       assertThat(parts.mismatch(whole)).isEqualTo(-1);
+      MemorySegment odd = arena.allocate(13L * type.blockBytes());
+      blocks.fill(odd, 0, 13);
+      assertThat(odd.mismatch(whole)).isEqualTo(odd.byteSize());
       assertThat(whole.toArray(JAVA_BYTE)).isNotEqualTo(new byte[64 * type.blockBytes()]);
     }
   }
