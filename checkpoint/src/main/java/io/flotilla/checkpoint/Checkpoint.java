@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * may start at any byte: safetensors aligns nothing.
  */
 public final class Checkpoint implements WeightSource {
-  private static final long MAX_INDEX = 32L << 20;
+  private static final long MAX_INDEX = 16L << 20;
   private static final String INDEX = "model.safetensors.index.json";
 
   private final Path path;
@@ -123,7 +123,8 @@ public final class Checkpoint implements WeightSource {
       throw new CheckpointException(
           folder
               + (found.isEmpty()
-                  ? " holds no .safetensors file; other formats of weights are not read"
+                  ? " holds no .safetensors file; the only other weights that are read are those of"
+                      + " a .gguf file, named by its own path"
                   : " holds " + found.size() + " .safetensors files and no " + INDEX));
     } catch (IOException e) {
       throw new CheckpointException(folder + " cannot be listed: " + e, e);

@@ -3,8 +3,8 @@ package io.flotilla.checkpoint;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.LongStream;
 
 /**
@@ -21,7 +21,7 @@ public final class DummyWeights implements WeightSource {
   private final ElementType type;
   private final long seed;
   private final Arena arena = Arena.ofShared();
-  private final Map<String, StoredTensor> made = new ConcurrentHashMap<>();
+  private final Map<String, StoredTensor> made = new HashMap<>();
 
   /**
    * @param type of the matrices; norms and biases are F32 where it is a quantised one
@@ -67,7 +67,14 @@ public final class DummyWeights implements WeightSource {
               + "; asked for "
               + Arrays.toString(shape));
     }
-    return made.computeIfAbsent(name, n -> make(n, shape));
+    synchronized (made) {
+      StoredTensor tensor = made.get(name);
+      if (tensor == null) {
+        tensor = make(name, shape);
+        made.put(name, tensor);
+      }
+      return tensor;
+    }
   }
 
   private StoredTensor make(String name, long[] shape) {

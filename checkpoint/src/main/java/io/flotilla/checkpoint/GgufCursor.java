@@ -14,7 +14,7 @@ import java.nio.charset.StandardCharsets;
 /** A position in a GGUF file. Nothing is read beyond the file's end or its metadata's limit. */
 final class GgufCursor {
   /** Bytes of metadata and tensor descriptions at most; vocabularies take a few million. */
-  private static final long MAX_METADATA = 128L << 20;
+  private static final long MAX_METADATA = 64L << 20;
 
   private static final int MAX_TEXT = 16 << 20;
   private static final ValueLayout.OfInt INT =

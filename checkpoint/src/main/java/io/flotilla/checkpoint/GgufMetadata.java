@@ -13,7 +13,7 @@ final class GgufMetadata {
   private static final int MAX_PAIRS = 1 << 16;
   private static final int MAX_KEY = 1 << 16;
   private static final int MAX_DEPTH = 8;
-  private static final int MAX_ELEMENTS = 1 << 23;
+  private static final int MAX_ELEMENTS = 1 << 21;
 
   private final String file;
   private final Map<String, GgufValue> pairs = new HashMap<>();

@@ -33,6 +33,7 @@ import tools.jackson.databind.util.ByteBufferBackedInputStream;
 final class SafetensorsFile {
   private static final long MAX_HEADER = 100_000_000;
   private static final int MAX_TENSORS = 1 << 18;
+  private static final int MAX_METADATA = 1 << 16;
   private static final int MAX_DIMENSIONS = 8;
   private static final Map<String, Integer> BITS =
       Map.ofEntries(
@@ -121,7 +122,7 @@ final class SafetensorsFile {
       String name = parser.currentName();
       parser.nextToken();
       if (name.equals("__metadata__")) {
-        parser.skipChildren();
+        skipMetadata();
       } else if (extents.size() == MAX_TENSORS) {
         throw new CheckpointException(file + " holds more than " + MAX_TENSORS + " tensors");
       } else {
@@ -130,6 +131,18 @@ final class SafetensorsFile {
     }
     if (parser.nextToken() != null) {
       throw new CheckpointException(file + ": data follows the header's JSON object");
+    }
+  }
+
+  /** Strings by name, none of which says how to read the tensors. */
+  private void skipMetadata() {
+    expect(parser.currentToken(), JsonToken.START_OBJECT, "__metadata__");
+    int entries = 0;
+    while (parser.nextToken() == JsonToken.PROPERTY_NAME) {
+      expect(parser.nextToken(), JsonToken.VALUE_STRING, "__metadata__");
+      if (++entries > MAX_METADATA) {
+        throw new CheckpointException(file + " holds more than " + MAX_METADATA + " notes");
+      }
     }
   }
 
@@ -148,7 +161,7 @@ final class SafetensorsFile {
         }
         case "shape" -> shape = readLongs(name, MAX_DIMENSIONS);
         case "data_offsets" -> offsets = readLongs(name, 2);
-        default -> parser.skipChildren();
+        default -> throw corrupt(name, "has the unknown field " + field);
       }
     }
     if (type == null || shape == null || offsets == null || offsets.size() != 2) {

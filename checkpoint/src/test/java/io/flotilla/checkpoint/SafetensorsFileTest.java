@@ -9,6 +9,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class SafetensorsFileTest {
@@ -124,8 +126,25 @@ class SafetensorsFileTest {
   }
 
   @Test
+  void refusesNotesThatAreNoStringsOrTooMany() {
+    assertRefused("{'__metadata__':{'a':1}}", 0, "__metadata__ has VALUE_NUMBER_INT");
+    String notes =
+        IntStream.rangeClosed(0, 1 << 16)
+            .mapToObj(i -> "'" + i + "':''")
+            .collect(Collectors.joining(","));
+    assertRefused("{'__metadata__':{" + notes + "}}", 0, "more than 65536 notes");
+  }
+
+  @Test
+  void refusesUnknownFields() {
+    assertRefused("{'a':{'dtype':'U8','strides':[1]}}", 0, "unknown field strides");
+  }
+
+  @Test
   void refusesDeepNesting() {
-    assertRefused("{'__metadata__':" + "[".repeat(5000) + "]".repeat(5000) + "}", 0, "nesting");
+    String deep = "[".repeat(5000) + "]".repeat(5000);
+    assertRefused("{'__metadata__':" + deep + "}", 0, "__metadata__ has START_ARRAY");
+    assertRefused("{'a':{'shape':" + deep + "}}", 0, "tensor a has START_ARRAY");
   }
 
   private static String tensor(String type, String shape, String offsets) {

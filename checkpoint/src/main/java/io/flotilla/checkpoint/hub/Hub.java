@@ -46,12 +46,24 @@ public final class Hub {
    * @throws CancellationException when the thread is interrupted
    */
   public Path resolve(String model, DownloadListener listener) {
+    return resolve(model, true, listener);
+  }
+
+  /**
+   * As {@link #resolve}, but of a model on the hub only configuration and tokenizer: what dummy
+   * weights take, or another model's tokenizer.
+   */
+  public Path resolveWithoutWeights(String model, DownloadListener listener) {
+    return resolve(model, false, listener);
+  }
+
+  private Path resolve(String model, boolean weights, DownloadListener listener) {
     Path local = local(model);
     if (local != null) {
       return local;
     }
     ModelReference reference = ModelReference.parse(model);
-    Path cached = cached(reference);
+    Path cached = cached(reference, weights);
     if (settings.offline()) {
       if (cached != null) {
         return cached;
@@ -63,7 +75,9 @@ public final class Hub {
               + ", and HF_HUB_OFFLINE is set: unset it, or fetch the model on a machine with a"
               + " network");
     }
-    return cached != null && reference.isCommit() ? cached : fetch(reference, cached, listener);
+    return cached != null && reference.isCommit()
+        ? cached
+        : fetch(reference, weights, cached, listener);
   }
 
   private static @Nullable Path local(String model) {
@@ -81,7 +95,7 @@ public final class Hub {
   }
 
   /** What the cache has of a model, or null where something is missing. */
-  private @Nullable Path cached(ModelReference reference) {
+  private @Nullable Path cached(ModelReference reference, boolean weights) {
     Path snapshot = cache.snapshot(reference);
     if (snapshot == null) {
       return null;
@@ -90,7 +104,13 @@ public final class Hub {
       Path file = snapshot.resolve(reference.file());
       return Files.exists(file) ? file : null;
     }
-    return Files.exists(snapshot.resolve("config.json")) && hasWeights(snapshot) ? snapshot : null;
+    // The largest files come last: where they are, the others are.
+    boolean complete =
+        weights
+            ? Files.exists(snapshot.resolve("config.json")) && hasWeights(snapshot)
+            : Stream.of("tokenizer.json", "tokenizer.model")
+                .anyMatch(name -> Files.exists(snapshot.resolve(name)));
+    return complete ? snapshot : null;
   }
 
   private static boolean hasWeights(Path snapshot) {
@@ -111,7 +131,8 @@ public final class Hub {
     }
   }
 
-  private Path fetch(ModelReference reference, @Nullable Path cached, DownloadListener listener) {
+  private Path fetch(
+      ModelReference reference, boolean weights, @Nullable Path cached, DownloadListener listener) {
     try (HubHttp http = new HubHttp(settings)) {
       Repository repository;
       try {
@@ -125,7 +146,8 @@ public final class Hub {
             "{} cannot be reached ({}): using {} from the cache", settings.endpoint(), e, cached);
         return cached;
       }
-      return new SnapshotDownload(http, settings, repository, listener, retryPause).run();
+      return new SnapshotDownload(http, settings, repository, listener, retryPause)
+          .run(repository.needed(weights));
     }
   }
 

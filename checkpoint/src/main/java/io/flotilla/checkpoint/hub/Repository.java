@@ -67,18 +67,17 @@ record Repository(ModelReference reference, String commit, List<RemoteFile> file
    * or the one GGUF file that the reference names. Smallest first, so that what is wrong shows
    * early.
    *
+   * @param weights false for configuration and tokenizer alone
    * @throws CheckpointException when there are no weights that can be read
    */
-  List<RemoteFile> needed() {
+  List<RemoteFile> needed(boolean weights) {
     if (reference.file() != null) {
       return List.of(named(reference.file()));
     }
-    List<RemoteFile> weights = weights();
-    if (weights.isEmpty()) {
-      throw new CheckpointException(reference + noWeights());
-    }
     List<RemoteFile> needed = new ArrayList<>(matching(name -> SUPPORTING.matcher(name).matches()));
-    needed.addAll(weights);
+    if (weights) {
+      needed.addAll(weights());
+    }
     needed.sort((a, b) -> Long.compare(a.bytes(), b.bytes()));
     return needed;
   }
@@ -88,7 +87,11 @@ record Repository(ModelReference reference, String commit, List<RemoteFile> file
       return matching(name -> name.matches("model-[^/]*\\.safetensors"));
     }
     List<RemoteFile> single = matching("model.safetensors"::equals);
-    return single.isEmpty() ? matching(name -> name.matches("[^/]*\\.safetensors")) : single;
+    List<RemoteFile> any = matching(name -> name.matches("[^/]*\\.safetensors"));
+    if (any.isEmpty()) {
+      throw new CheckpointException(reference + noWeights());
+    }
+    return single.isEmpty() ? any : single;
   }
 
   private String noWeights() {

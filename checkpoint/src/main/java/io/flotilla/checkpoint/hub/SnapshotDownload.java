@@ -47,9 +47,8 @@ final class SnapshotDownload {
   }
 
   /** Fetches, and gives the snapshot's folder, or the GGUF file that was asked for. */
-  Path run() {
+  Path run(List<RemoteFile> needed) {
     ModelReference reference = repository.reference();
-    List<RemoteFile> needed = repository.needed();
     total = needed.stream().mapToLong(RemoteFile::bytes).sum();
     Path snapshot = cache.snapshot(reference.id(), repository.commit());
     try {

@@ -275,6 +275,17 @@ class HubTest {
   }
 
   @Test
+  void fetchesNoWeightsWhereNoneAreWanted() throws IOException {
+    Path snapshot = hub(null).resolveWithoutWeights(MODEL, DownloadListener.NONE);
+    assertThat(snapshot.resolve("tokenizer.json")).exists();
+    assertThat(snapshot.resolve("model.safetensors")).doesNotExist();
+    assertThat(offline().resolveWithoutWeights(MODEL, DownloadListener.NONE)).isEqualTo(snapshot);
+    assertThatThrownBy(() -> offline().resolve(MODEL, DownloadListener.NONE))
+        .isInstanceOf(CheckpointException.class)
+        .hasMessageContaining("not complete");
+  }
+
+  @Test
   void refusesNamesThatLeaveTheCache() {
     server.add("../../evil.json", "{}");
     assertThatThrownBy(() -> hub(null).resolve(MODEL, DownloadListener.NONE))
