@@ -5,9 +5,17 @@ module io.flotilla.tokenizer {
   requires tools.jackson.databind;
   requires ai.djl.tokenizers;
   requires ai.djl.api;
-  // Read by the two automatic modules above, which cannot say so themselves.
+  requires jinjava;
+  // Read by the automatic modules above, which cannot say so themselves.
   requires com.google.gson;
   requires com.sun.jna;
+  requires com.fasterxml.jackson.databind;
+  requires com.fasterxml.jackson.dataformat.yaml;
+  requires com.fasterxml.jackson.datatype.jdk8;
+  requires java.desktop;
 
   exports io.flotilla.tokenizer;
+  // Its functions are called by reflection.
+  exports io.flotilla.tokenizer.jinja to
+      jinjava;
 }

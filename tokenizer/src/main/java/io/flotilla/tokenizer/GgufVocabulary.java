@@ -1,6 +1,8 @@
 package io.flotilla.tokenizer;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,6 +63,21 @@ public record GgufVocabulary(
     if (id != null && (id < 0 || id >= tokens)) {
       throw new TokenizerException(
           "tokenizer.ggml." + key + " is " + id + " but there are " + tokens + " tokens");
+    }
+  }
+
+  /** The special tokens that chat templates name, such as {@code bos_token}. */
+  public Map<String, String> specialTokens() {
+    Map<String, String> named = new HashMap<>();
+    putToken(named, "bos_token", beginningOfSequence);
+    putToken(named, "eos_token", endOfSequence);
+    putToken(named, "unk_token", unknown);
+    return named;
+  }
+
+  private void putToken(Map<String, String> named, String name, @Nullable Integer id) {
+    if (id != null) {
+      named.put(name, tokens.get(id));
     }
   }
 
