@@ -27,6 +27,9 @@ final class JinjaChatTemplate implements ChatTemplate {
   public String render(
       List<ChatMessage> messages, boolean addGenerationPrompt, Map<String, Object> variables) {
     Map<String, Object> bindings = new HashMap<>(variables);
+    // A vocabulary may lack them, and many a template adds them unasked.
+    bindings.put("bos_token", "");
+    bindings.put("eos_token", "");
     bindings.putAll(specialTokens);
     bindings.put(
         "messages",

@@ -10,6 +10,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.LongFunction;
@@ -54,11 +56,25 @@ final class NativeTokenizer implements Tokenizer {
    * @param source what an error calls it
    */
   static Tokenizer of(byte[] json, String source) {
-    Vocabulary vocabulary = Vocabulary.parse(json, source);
-    long handle = create(json, source);
-    TokenizersLibrary.LIB.disableTruncation(handle);
-    TokenizersLibrary.LIB.disablePadding(handle);
-    return new NativeTokenizer(handle, vocabulary);
+    // A large file takes each of the two readers a third of a second.
+    CompletableFuture<Long> creation = CompletableFuture.supplyAsync(() -> create(json, source));
+    Vocabulary vocabulary = null;
+    try {
+      vocabulary = Vocabulary.parse(json, source);
+      return new NativeTokenizer(creation.join(), vocabulary);
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof TokenizerException unusable ? unusable : e;
+    } finally {
+      if (vocabulary == null) {
+        discard(creation);
+      }
+    }
+  }
+
+  private static void discard(CompletableFuture<Long> creation) {
+    if (creation.handle((handle, failure) -> failure == null).join()) {
+      TokenizersLibrary.LIB.deleteTokenizer(creation.join());
+    }
   }
 
   private static long create(byte[] json, String source) {
@@ -79,7 +95,10 @@ final class NativeTokenizer implements Tokenizer {
     }
     try {
       String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(json)).toString();
-      return TokenizersLibrary.LIB.createTokenizerFromString(text);
+      long handle = TokenizersLibrary.LIB.createTokenizerFromString(text);
+      TokenizersLibrary.LIB.disableTruncation(handle);
+      TokenizersLibrary.LIB.disablePadding(handle);
+      return handle;
     } catch (CharacterCodingException | RuntimeException e) {
       throw new TokenizerException(source + " is no usable tokenizer: " + e.getMessage(), e);
     }

@@ -10,8 +10,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -142,5 +146,30 @@ class ChatTemplateTest {
             ChatTemplate.load(Models.folder("qwen3-tokenizer"))
                 .render(HELLO, true, Map.of("enable_thinking", false)))
         .endsWith("<|im_start|>assistant\n<think>\n\n</think>\n\n");
+  }
+
+  @Test
+  void rendersForManyThreads() throws Exception {
+    ChatTemplate template =
+        new JinjaChatTemplate(resource("qwen3.jinja"), TOKENS, JinjaTemplateTest.CLOCK);
+    try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      Map<String, Future<String>> texts = new HashMap<>();
+      for (int i = 0; i < 200; i++) {
+        String content = "message " + i;
+        List<ChatMessage> messages = List.of(new ChatMessage("user", content));
+        texts.put(content, threads.submit(() -> template.render(messages, true, Map.of())));
+      }
+      for (Map.Entry<String, Future<String>> text : texts.entrySet()) {
+        assertThat(text.getValue().get())
+            .isEqualTo(
+                "<|im_start|>user\n" + text.getKey() + "<|im_end|>\n<|im_start|>assistant\n");
+      }
+    }
+  }
+
+  @Test
+  void rendersWithoutTheTokensThatAVocabularyLacks() {
+    ChatTemplate template = ChatTemplate.of(resource("llama-3.jinja"), Map.of());
+    assertThat(template.render(HELLO, false, Map.of())).startsWith("<|start_header_id|>user");
   }
 }

@@ -11,11 +11,16 @@ import java.util.Set;
  *   <li>{@code a[x:y:z]} becomes a method call, since ranges have no step there;
  *   <li>{@code not} binds weaker than comparisons in Python and stronger there, and a named
  *       argument stronger than sums: parentheses say what is meant;
+ *   <li>an operand of a sum passes a filter that refuses what is undefined, which would be "null";
  *   <li>{@code none} becomes {@code null}.
  * </ul>
  */
 final class JinjaExpression {
   private static final Set<String> ENDS_OF_OPERAND = Set.of("and", "or", "if", "else", ",", ":");
+  private static final Set<String> OPERATORS =
+      Set.of(
+          "+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", ">", "<=", ">=", "and", "or",
+          "not", "in", "is", "if", "else", ",", ":", "=");
   private static final Set<String> KEYWORDS =
       Set.of("and", "or", "not", "in", "is", "if", "else", "elif", "set", "for", "do", "call");
 
@@ -45,8 +50,13 @@ final class JinjaExpression {
     StringBuilder out = new StringBuilder();
     int negations = 0;
     boolean isNamed = false;
+    boolean isAdded = false;
     while (position < tokens.size() && !JinjaTokens.isClosing(token(position))) {
       String token = token(position);
+      if (OPERATORS.contains(token)) {
+        out.append(isAdded || token.equals("+") ? requirement() : "");
+        isAdded = token.equals("+");
+      }
       if (ENDS_OF_OPERAND.contains(token)) {
         out.append(" )".repeat(negations));
         negations = 0;
@@ -68,7 +78,15 @@ final class JinjaExpression {
         out.append(isTight ? "" : " ").append(next(token));
       }
     }
+    out.append(isAdded ? requirement() : "");
     return out.append(" )".repeat(negations)).append(isNamed ? " )" : "").toString().strip();
+  }
+
+  /** The filter behind the operand that ends before the position; a string needs none. */
+  private String requirement() {
+    String last = token(position - 1);
+    boolean isString = symbols.literals().containsKey(last);
+    return endsOperand(last) && !isString ? " | " + RequiredFilter.NAME : "";
   }
 
   private String token(int index) {

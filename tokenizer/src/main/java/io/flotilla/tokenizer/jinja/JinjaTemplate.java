@@ -62,6 +62,7 @@ public final class JinjaTemplate {
     PythonTests.all().forEach(jinjava::registerExpTest);
     jinjava.registerFilter(new ItemsFilter());
     jinjava.registerFilter(new PythonTextFilter());
+    jinjava.registerFilter(new RequiredFilter());
     jinjava.registerTag(new ScopeTag(JinjaStatements.SCOPE));
     // Marks the assistant's text for training.
     jinjava.registerTag(new ScopeTag("generation"));
