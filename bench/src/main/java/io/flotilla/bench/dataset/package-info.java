@@ -1,0 +1,5 @@
+/** Where benchmark prompts come from: random tokens, ShareGPT or one's own lines. */
+@NullMarked
+package io.flotilla.bench.dataset;
+
+import org.jspecify.annotations.NullMarked;
