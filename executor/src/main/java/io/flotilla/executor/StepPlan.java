@@ -7,8 +7,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * One step of one replica, complete: how many tokens of which sequence to compute. A sequence lives
  * in a slot from its admission until another is admitted to that slot; ranks keep a slot's block
- * table, penalty counts and sampling parameters between steps. Arrays are never written after
- * construction.
+ * table, penalty counts and sampling parameters between steps. Sequences of one step may share
+ * blocks that one of them fills: each layer stores the keys and values of the whole step before it
+ * reads any. Arrays are never written after construction.
  *
  * @param step counts up by one a step; steps run in this order on every rank
  * @param sequences at most one entry a slot
