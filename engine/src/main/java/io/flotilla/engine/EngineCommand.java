@@ -12,7 +12,7 @@ public sealed interface EngineCommand {
    * @param generated tokens already generated elsewhere, when a request is replayed; else empty
    * @param maxTokens tokens to generate at most, {@code generated} counted
    * @param cacheSalt keys the prefix cache; sequences share blocks only under the same salt
-   * @param sink told of every event, in order, on the engine's thread: it must not block or throw
+   * @param sink told of every event, in order
    */
   record Submit(
       long id,
@@ -22,9 +22,25 @@ public sealed interface EngineCommand {
       int maxTokens,
       String cacheSalt,
       TokenSink sink)
-      implements EngineCommand {}
+      implements EngineCommand {
+    /**
+     * @throws IllegalArgumentException when there is no prompt or nothing may be generated
+     */
+    public Submit {
+      if (prompt.length == 0) {
+        throw new IllegalArgumentException("the prompt is empty; it needs at least one token");
+      }
+      if (maxTokens < 1) {
+        throw new IllegalArgumentException(
+            "max_tokens is " + maxTokens + "; it must be at least 1");
+      }
+    }
+  }
 
-  /** Ends a sequence without further events but its {@link TokenEvent.Finished}. */
+  /**
+   * Ends a sequence without further events but its {@link TokenEvent.Finished}. Unknown ids are
+   * ignored.
+   */
   record Abort(long id) implements EngineCommand {}
 
   /** No more submissions are taken; the engine ends when its last sequence does. */
