@@ -10,12 +10,13 @@ public interface EngineClient extends AutoCloseable {
   /** Ends a sequence; unknown ids are ignored. */
   void abort(long id);
 
-  /** Takes no more sequences; returns at once. */
+  /** Takes no more sequences; returns at once. The engine ends when its last sequence does. */
   void drain();
 
   /** The engine as it is now. */
   EngineStatus status();
 
+  /** Ends the engine; sequences that live fail. Returns when its memory is free. */
   @Override
   void close();
 }

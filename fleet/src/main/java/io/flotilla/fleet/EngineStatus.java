@@ -1,12 +1,19 @@
 package io.flotilla.fleet;
 
+import io.flotilla.engine.EngineStatistics;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A replica at one moment.
  *
  * @param failure the first cause of its failure, or null while it lives
- * @param kvUsage share of KV blocks held by running sequences, 0 to 1
+ * @param drained whether it has ended and takes no more work
+ * @param statistics its counts; what they were last, when it has failed or ended
  */
 public record EngineStatus(
-    @Nullable Throwable failure, int running, int waiting, double kvUsage, boolean drained) {}
+    @Nullable Throwable failure, boolean drained, EngineStatistics statistics) {
+  /** Whether a sequence can be handed to it. */
+  public boolean isServing() {
+    return failure == null && !drained;
+  }
+}
