@@ -1,0 +1,10 @@
+package io.flotilla.cli.bench;
+
+import picocli.CommandLine.Command;
+
+/** Groups the benchmarks. */
+@Command(
+    name = "bench",
+    description = "Measure a server under load, or the engine without one.",
+    subcommands = {BenchServeCommand.class})
+public final class BenchCommand {}

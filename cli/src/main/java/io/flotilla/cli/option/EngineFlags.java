@@ -1,0 +1,241 @@
+package io.flotilla.cli.option;
+
+import io.flotilla.executor.Topology;
+import io.flotilla.generation.EngineOptions;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Option;
+
+/** Flags of everything that runs a model in this process. Names are vLLM's where it has one. */
+public final class EngineFlags {
+  private static final EngineOptions DEFAULTS = EngineOptions.of("");
+
+  @ArgGroup(validate = false, order = 10, heading = "%nModel:%n")
+  private final ModelFlags model = new ModelFlags();
+
+  @ArgGroup(validate = false, order = 20, heading = "%nEngine:%n")
+  private final RunFlags run = new RunFlags();
+
+  @ArgGroup(
+      validate = false,
+      order = 30,
+      heading = "%nParallelism (this version runs one replica of one rank):%n")
+  private final ParallelFlags parallel = new ParallelFlags();
+
+  private static final class ModelFlags {
+    @Option(
+        names = "--tokenizer",
+        paramLabel = "MODEL",
+        description = "Take the tokenizer from another folder, .gguf file or hub id.")
+    private @Nullable String tokenizer;
+
+    @Option(
+        names = "--chat-template",
+        paramLabel = "FILE|TEXT",
+        description = "A Jinja template in place of the model's own.")
+    private @Nullable String chatTemplate;
+
+    @Option(
+        names = "--load-format",
+        paramLabel = "FORMAT",
+        defaultValue = "auto",
+        description =
+            "auto reads the weights; dummy makes random ones from a config.json alone."
+                + " Default: ${DEFAULT-VALUE}.")
+    private String loadFormat = DEFAULTS.loadFormat();
+
+    @Option(
+        names = {"--quantization", "-q"},
+        paramLabel = "TYPE",
+        description =
+            "Type of dummy weights: bf16, f16, f32, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k or"
+                + " q6_k. Real weights are used as they are stored.")
+    private @Nullable String quantization;
+
+    @Option(
+        names = "--dtype",
+        paramLabel = "TYPE",
+        defaultValue = "auto",
+        description =
+            "Type of activations and KV cache: auto or float32 on a CPU."
+                + " Default: ${DEFAULT-VALUE}.")
+    private String dtype = DEFAULTS.dtype();
+  }
+
+  private static final class RunFlags {
+    @Option(
+        names = "--device",
+        paramLabel = "DEVICE",
+        defaultValue = "auto",
+        description = "auto or cpu. Default: ${DEFAULT-VALUE}.")
+    private String device = DEFAULTS.device();
+
+    @Option(
+        names = "--threads",
+        paramLabel = "N",
+        description = "Cores that compute. Default: all of them.")
+    private int threads = DEFAULTS.threads();
+
+    @Option(
+        names = "--max-model-len",
+        paramLabel = "TOKENS",
+        description = "Prompt and output of a request together. Default: what the model says.")
+    private int maxModelLength = DEFAULTS.maxModelLength();
+
+    @Option(
+        names = "--max-num-seqs",
+        paramLabel = "N",
+        defaultValue = "256",
+        description = "Sequences that run at once. Default: ${DEFAULT-VALUE}.")
+    private int maxSequences = DEFAULTS.maxSequences();
+
+    @Option(
+        names = "--max-num-batched-tokens",
+        paramLabel = "TOKENS",
+        defaultValue = "2048",
+        description = "Tokens a step computes at most. Default: ${DEFAULT-VALUE}.")
+    private int maxBatchedTokens = DEFAULTS.maxBatchedTokens();
+
+    @Option(
+        names = "--max-waiting",
+        paramLabel = "N",
+        defaultValue = "1024",
+        description =
+            "Sequences that wait at most; more are refused (HTTP 429). Default: ${DEFAULT-VALUE}.")
+    private int maxWaiting = DEFAULTS.maxWaiting();
+
+    @Option(
+        names = "--kv-cache-memory-bytes",
+        paramLabel = "SIZE",
+        converter = ByteSize.class,
+        description =
+            "Memory of the KV cache, such as 4GiB or 512MiB. Default: a share of what is free.")
+    private long kvCacheBytes = DEFAULTS.kvCacheBytes();
+
+    @Option(
+        names = "--enable-prefix-caching",
+        negatable = true,
+        defaultValue = "true",
+        fallbackValue = "true",
+        description = "Share the KV cache of equal prefixes. Default: on.")
+    private boolean prefixCaching = DEFAULTS.prefixCaching();
+
+    @Option(
+        names = "--seed",
+        paramLabel = "N",
+        defaultValue = "0",
+        description = "Seed of dummy weights, and of requests that bring none. Default: 0.")
+    private long seed = DEFAULTS.seed();
+  }
+
+  private static final class ParallelFlags {
+    @Option(
+        names = {"--tensor-parallel-size", "-tp"},
+        paramLabel = "N",
+        defaultValue = "1",
+        description = "Ranks each layer is split over.")
+    private int tensor = 1;
+
+    @Option(
+        names = {"--pipeline-parallel-size", "-pp"},
+        paramLabel = "N",
+        defaultValue = "1",
+        description = "Stages the layers are spread over.")
+    private int pipeline = 1;
+
+    @Option(
+        names = {"--data-parallel-size", "-dp"},
+        paramLabel = "N",
+        defaultValue = "1",
+        description = "Replicas of the model.")
+    private int data = 1;
+
+    @Option(
+        names = {"--decode-context-parallel-size", "-dcp"},
+        paramLabel = "N",
+        defaultValue = "1",
+        description = "Ranks a token's KV cache is spread over.")
+    private int decodeContext = 1;
+
+    @Option(names = "--enable-expert-parallel", description = "Spread experts over ranks.")
+    private boolean expertParallel;
+  }
+
+  /**
+   * The options for a model.
+   *
+   * @throws UsageException naming the flag that cannot be honoured
+   */
+  public EngineOptions toOptions(String modelName) {
+    refuseLargerLayouts();
+    refuseNegatives();
+    return new EngineOptions(
+        modelName,
+        model.tokenizer,
+        model.chatTemplate,
+        oneOf("--load-format", model.loadFormat, "auto", "dummy"),
+        model.quantization,
+        oneOf("--dtype", model.dtype, "auto", "float32"),
+        oneOf("--device", run.device, "auto", "cpu"),
+        run.threads,
+        Topology.SINGLE,
+        run.maxModelLength,
+        run.maxSequences,
+        run.maxBatchedTokens,
+        run.maxWaiting,
+        run.kvCacheBytes,
+        DEFAULTS.blockSize(),
+        run.prefixCaching,
+        run.seed);
+  }
+
+  private void refuseLargerLayouts() {
+    Map.of(
+            "--tensor-parallel-size", parallel.tensor,
+            "--pipeline-parallel-size", parallel.pipeline,
+            "--data-parallel-size", parallel.data,
+            "--decode-context-parallel-size", parallel.decodeContext)
+        .forEach(
+            (flag, size) -> {
+              if (size != 1) {
+                throw new UsageException(
+                    flag
+                        + " is "
+                        + size
+                        + ", but this version runs one replica of one rank: use 1");
+              }
+            });
+    if (parallel.expertParallel) {
+      throw new UsageException(
+          "--enable-expert-parallel needs a mixture of experts on several ranks, and this version"
+              + " runs one rank: leave it out");
+    }
+  }
+
+  private void refuseNegatives() {
+    Map.of(
+            "--max-num-seqs", run.maxSequences,
+            "--max-num-batched-tokens", run.maxBatchedTokens)
+        .forEach((flag, value) -> atLeast(flag, value, 1));
+    Map.of(
+            "--threads", run.threads,
+            "--max-model-len", run.maxModelLength,
+            "--max-waiting", run.maxWaiting)
+        .forEach((flag, value) -> atLeast(flag, value, 0));
+  }
+
+  private static void atLeast(String flag, int value, int least) {
+    if (value < least) {
+      throw new UsageException(flag + " is " + value + "; it must be at least " + least);
+    }
+  }
+
+  private static String oneOf(String flag, String value, String first, String second) {
+    if (value.equals(first) || value.equals(second)) {
+      return value;
+    }
+    throw new UsageException(
+        flag + " is " + value + "; this version knows " + first + " and " + second);
+  }
+}

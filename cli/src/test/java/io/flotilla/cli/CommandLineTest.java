@@ -1,0 +1,75 @@
+package io.flotilla.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+
+class CommandLineTest {
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  private int run(String... args) {
+    CommandLine commands = FlotillaCommand.commands(new FlotillaCommand());
+    commands.setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
+    return commands.execute(args);
+  }
+
+  @Test
+  void everyCommandExplainsItselfAndEachOfItsFlags() {
+    Deque<CommandLine> commands = new ArrayDeque<>();
+    commands.add(FlotillaCommand.commands(new FlotillaCommand()));
+    while (!commands.isEmpty()) {
+      CommandLine command = commands.remove();
+      commands.addAll(command.getSubcommands().values());
+      String name = command.getCommandSpec().qualifiedName();
+      assertThat(command.getUsageMessage()).as(name).contains("--help");
+      assertThat(command.getCommandSpec().usageMessage().description()).as(name).isNotEmpty();
+      assertThat(command.getCommandSpec().options())
+          .as(name)
+          .extracting(OptionSpec::description)
+          .allSatisfy(description -> assertThat(description).isNotEmpty());
+    }
+  }
+
+  @Test
+  void saysItsVersion() {
+    assertThat(run("version")).isZero();
+    assertThat(out.toString()).startsWith("flotilla ").contains("Java 25");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "bench serve --base-url http://127.0.0.1:9 | 1 | nothing answers at http://127.0.0.1:9",
+        "chat --url http://127.0.0.1:9 | 1 | nothing answers at http://127.0.0.1:9",
+        "complete hello --url http://127.0.0.1:9/v1 | 1 | nothing answers at http://127.0.0.1:9;",
+        "bench serve --backend tgi | 2 | openai and openai-chat",
+        "bench serve --request-rate 0 | 2 | --request-rate is 0.0",
+        "bench serve --goodput ttft=5 | 2 | ttft=5",
+        "bench serve --goodput itl:5 | 2 | not itl",
+        "chat -tp two | 2 | two",
+        "chat --gpu-memory-utilization=0.9 | 2 | --kv-cache-memory-bytes",
+        "chat --trust-remote-code | 2 | no code of a model is ever run",
+        "swim | 2 | swim",
+      })
+  void failsInOneLine(String line, int code, String message) {
+    assertThat(run(line.split(" "))).isEqualTo(code);
+    assertThat(err.toString()).startsWith("flotilla: ").contains(message);
+    assertThat(err.toString().lines()).hasSize(1);
+  }
+
+  @Test
+  void showsTheStackTraceWhenAsked() {
+    assertThat(run("chat", "--url", "http://127.0.0.1:9", "--verbose")).isEqualTo(1);
+    assertThat(err.toString()).contains("ServerException").contains("\tat ");
+  }
+}

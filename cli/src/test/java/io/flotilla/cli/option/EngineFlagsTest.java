@@ -1,0 +1,107 @@
+package io.flotilla.cli.option;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.flotilla.generation.EngineOptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+class EngineFlagsTest {
+  @Command(name = "test")
+  private static final class Host {
+    @Mixin final EngineFlags engine = new EngineFlags();
+  }
+
+  private static EngineOptions parse(String... args) {
+    Host host = new Host();
+    new CommandLine(host).parseArgs(args);
+    return host.engine.toOptions("a-model");
+  }
+
+  @Test
+  void saysNothingMoreThanTheEnginesOwnDefaults() {
+    assertThat(parse()).isEqualTo(EngineOptions.of("a-model"));
+  }
+
+  @Test
+  void setsWhatIsSaid() {
+    EngineOptions options =
+        parse(
+            "--tokenizer",
+            "t",
+            "--chat-template",
+            "c",
+            "--load-format",
+            "dummy",
+            "-q",
+            "q4_0",
+            "--dtype",
+            "float32",
+            "--device",
+            "cpu",
+            "--threads",
+            "2",
+            "--max-model-len",
+            "64",
+            "--max-num-seqs",
+            "3",
+            "--max-num-batched-tokens",
+            "32",
+            "--max-waiting",
+            "5",
+            "--kv-cache-memory-bytes",
+            "1MiB",
+            "--no-enable-prefix-caching",
+            "--seed",
+            "7",
+            "-tp",
+            "1");
+
+    EngineOptions defaults = EngineOptions.of("a-model");
+    assertThat(options)
+        .isEqualTo(
+            new EngineOptions(
+                "a-model",
+                "t",
+                "c",
+                "dummy",
+                "q4_0",
+                "float32",
+                "cpu",
+                2,
+                defaults.topology(),
+                64,
+                3,
+                32,
+                5,
+                1 << 20,
+                defaults.blockSize(),
+                false,
+                7));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "-tp=2, --tensor-parallel-size is 2",
+    "--pipeline-parallel-size=4, --pipeline-parallel-size is 4",
+    "-dp=2, --data-parallel-size is 2",
+    "-dcp=2, --decode-context-parallel-size is 2",
+    "-tp=0, --tensor-parallel-size is 0",
+    "--enable-expert-parallel, --enable-expert-parallel",
+    "--dtype=bfloat16, --dtype is bfloat16",
+    "--device=cuda, --device is cuda",
+    "--load-format=pt, --load-format is pt",
+    "--max-num-seqs=0, --max-num-seqs is 0",
+    "--threads=-1, --threads is -1"
+  })
+  void refusesWhatItCannotHonour(String flag, String message) {
+    assertThatThrownBy(() -> parse(flag))
+        .isInstanceOf(UsageException.class)
+        .hasMessageContaining(message);
+  }
+}
