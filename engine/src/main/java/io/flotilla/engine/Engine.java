@@ -313,7 +313,7 @@ public final class Engine implements Runnable, AutoCloseable {
     return new EngineStatistics(
         scheduler.running(),
         scheduler.waiting(),
-        1 - (double) blocks.freeBlocks() / blocks.totalBlocks(),
+        (double) (blocks.totalBlocks() - blocks.freeBlocks()) / blocks.totalBlocks(),
         scheduler.prefixQueries(),
         scheduler.prefixHits(),
         scheduler.preemptions(),
