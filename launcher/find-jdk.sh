@@ -8,13 +8,13 @@ flotilla_is_jdk25() {
 
 flotilla_find_jdk() {
   if [ -n "${JAVA_HOME-}" ] && flotilla_is_jdk25 "$JAVA_HOME"; then return 0; fi
-  for flotilla_home in /usr/lib/jvm/*; do
-    if flotilla_is_jdk25 "$flotilla_home"; then JAVA_HOME=$flotilla_home; return 0; fi
+  for flotilla_jdk in /usr/lib/jvm/*; do
+    if flotilla_is_jdk25 "$flotilla_jdk"; then JAVA_HOME=$flotilla_jdk; return 0; fi
   done
   flotilla_java=$(command -v java || true)
   if [ -n "$flotilla_java" ]; then
-    flotilla_home=$(dirname "$(dirname "$(readlink -f "$flotilla_java")")")
-    if flotilla_is_jdk25 "$flotilla_home"; then JAVA_HOME=$flotilla_home; return 0; fi
+    flotilla_jdk=$(dirname "$(dirname "$(readlink -f "$flotilla_java")")")
+    if flotilla_is_jdk25 "$flotilla_jdk"; then JAVA_HOME=$flotilla_jdk; return 0; fi
   fi
   echo "flotilla: no JDK 25 found. Looked at JAVA_HOME (${JAVA_HOME:-unset}), /usr/lib/jvm and PATH." >&2
   echo "flotilla: install one (https://adoptium.net) or set JAVA_HOME to it." >&2
