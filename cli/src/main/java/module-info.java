@@ -5,6 +5,7 @@ module io.flotilla.cli {
   requires io.flotilla.bench;
   requires info.picocli;
   requires java.logging;
+  requires jdk.unsupported; // The signals of a terminal.
   requires me.tongfei.progressbar;
   requires org.jline.reader;
   requires org.jline.terminal;

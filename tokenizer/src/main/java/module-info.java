@@ -9,6 +9,7 @@ module io.flotilla.tokenizer {
   // Read by the automatic modules above, which cannot say so themselves.
   requires com.google.gson;
   requires com.sun.jna;
+  requires org.apache.commons.lang3;
   requires com.fasterxml.jackson.databind;
   requires com.fasterxml.jackson.dataformat.yaml;
   requires com.fasterxml.jackson.datatype.jdk8;

@@ -26,7 +26,7 @@ final class Failures {
   /**
    * @param verbose whether the stack trace is wanted
    */
-  static int report(PrintWriter err, Exception failure, boolean verbose) {
+  static int report(PrintWriter err, Throwable failure, boolean verbose) {
     if (verbose) {
       failure.printStackTrace(err);
     }
@@ -52,7 +52,7 @@ final class Failures {
     return code;
   }
 
-  private static String message(Exception failure) {
+  private static String message(Throwable failure) {
     return Objects.requireNonNullElseGet(failure.getMessage(), failure::toString);
   }
 }

@@ -69,7 +69,11 @@ public final class FlotillaCommand {
     } catch (UsageException e) {
       return Failures.usage(commands.getErr(), e);
     }
-    return commands.execute(args);
+    try {
+      return commands.execute(args);
+    } catch (Error e) {
+      return Failures.report(commands.getErr(), e, root.verbose);
+    }
   }
 
   /** The commands with their handling of errors, not yet run. */

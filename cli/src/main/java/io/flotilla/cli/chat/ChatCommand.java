@@ -79,8 +79,7 @@ public final class ChatCommand implements Callable<Integer> {
   }
 
   private void converse(TextModel opened) throws IOException {
-    // The provider that needs no native code.
-    try (Terminal terminal = TerminalBuilder.builder().provider("exec").build()) {
+    try (Terminal terminal = openTerminal()) {
       PrintWriter out = terminal.writer();
       out.println("Talking with " + opened.name() + ".\n" + Conversation.HELP);
       Conversation conversation = new Conversation(opened, out, system);
@@ -100,5 +99,14 @@ public final class ChatCommand implements Callable<Integer> {
         }
       }
     }
+  }
+
+  /** A terminal without native code, whose Ctrl-C is handled here and does not end the process. */
+  private static Terminal openTerminal() throws IOException {
+    return TerminalBuilder.builder()
+        .provider("exec")
+        .nativeSignals(true)
+        .signalHandler(Terminal.SignalHandler.SIG_IGN)
+        .build();
   }
 }

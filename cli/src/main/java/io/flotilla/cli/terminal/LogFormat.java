@@ -32,6 +32,8 @@ public final class LogFormat extends Formatter {
     console.setLevel(Level.ALL);
     root.addHandler(console);
     root.setLevel(Level.WARNING);
+    // It warns of GPUs it cannot count, on machines where none is asked for.
+    Logger.getLogger("ai.djl").setLevel(Level.SEVERE);
     Logger.getLogger("io.flotilla").setLevel(verbose ? Level.FINE : Level.INFO);
   }
 
