@@ -150,12 +150,17 @@ final class VectorLinear {
     void run(int first, int count) {
       RowProduct product = matrix.rowProduct;
       if (input.rows == 1 && product != null) {
-        int whole = count / PanelDecoder.WIDTH * PanelDecoder.WIDTH;
-        for (int output = first; output < first + whole; output += PanelDecoder.WIDTH) {
-          long weights = matrix.weights + output * matrix.rowBytes;
-          product.multiply(input.address, weights, matrix.rowBytes, input.columns, sums);
-          finish(0, 1, output, PanelDecoder.WIDTH);
+        // Four rows a quarter of the tile apart, so that each is read on from where it ended: short
+        // jumping streams would leave the hardware's prefetching behind.
+        int quarter = count / PanelDecoder.WIDTH;
+        for (int i = 0; i < quarter; i++) {
+          long weights = matrix.weights + (first + i) * matrix.rowBytes;
+          product.multiply(input.address, weights, quarter * matrix.rowBytes, input.columns, sums);
+          for (int j = 0; j < PanelDecoder.WIDTH; j++) {
+            finish(sums + (long) j * Lanes.BYTES, 0, first + i + j * quarter);
+          }
         }
+        int whole = quarter * PanelDecoder.WIDTH;
         multiply(first + whole, count - whole);
       } else {
         multiply(first, count);
@@ -216,13 +221,16 @@ final class VectorLinear {
     /** Sums the lanes of the accumulators {@code [rows][4]} and stores the outputs. */
     private void finish(int row, int rows, int output, int outputs) {
       for (int i = 0; i < rows; i++) {
-        long to = matrix.out + (row + i) * outRowBytes + 4L * output;
         for (int j = 0; j < outputs; j++) {
-          float sum = Lanes.sumStored(sums + (long) (i * PanelDecoder.WIDTH + j) * Lanes.BYTES);
-          float bias = matrix.bias == 0 ? 0f : Lanes.getFloat(matrix.bias + 4L * (output + j));
-          Lanes.setFloat(to + 4L * j, sum + bias);
+          finish(sums + (long) (i * PanelDecoder.WIDTH + j) * Lanes.BYTES, row + i, output + j);
         }
       }
+    }
+
+    private void finish(long accumulator, int row, int output) {
+      float sum = Lanes.sumStored(accumulator);
+      float bias = matrix.bias == 0 ? 0f : Lanes.getFloat(matrix.bias + 4L * output);
+      Lanes.setFloat(matrix.out + row * outRowBytes + 4L * output, sum + bias);
     }
   }
 
