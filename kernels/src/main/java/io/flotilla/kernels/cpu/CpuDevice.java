@@ -1,0 +1,133 @@
+package io.flotilla.kernels.cpu;
+
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Ops;
+import io.flotilla.kernels.Stream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Some cores of this machine and the memory allocated on them. Mapped files are used where they
+ * lie. Operations run at once, on the thread that calls them and the rest of the team.
+ */
+public final class CpuDevice implements Device {
+  private static final Logger LOG = LoggerFactory.getLogger(CpuDevice.class);
+  private static final long ALIGNMENT = 64;
+
+  private final ThreadTeam team;
+  private final Ops ops;
+  private final String name;
+  private final Arena arena = Arena.ofShared();
+
+  private CpuDevice(ThreadTeam team, OpsSelection selection) {
+    this.team = team;
+    this.ops = selection.ops();
+    this.name = "cpu (" + threads(team.threads()) + ", " + selection.name() + ")";
+  }
+
+  /**
+   * A device with the fastest operations this Java and this processor have.
+   *
+   * @param threads with the caller's; 0 for as many as there are processors
+   * @throws IllegalArgumentException when it is negative
+   */
+  public static CpuDevice open(int threads) {
+    ThreadTeam team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
+    OpsSelection selection = OpsSelection.best(team);
+    CpuDevice device = new CpuDevice(team, selection);
+    if (selection.fast()) {
+      LOG.info("{}: {}", device.name, selection.reason());
+    } else {
+      LOG.warn("{}, which is slow: {}", device.name, selection.reason());
+    }
+    return device;
+  }
+
+  /**
+   * A device with the scalar operations, the oracle for all others.
+   *
+   * @param threads as for {@link #open}
+   * @throws IllegalArgumentException when it is negative
+   */
+  public static CpuDevice openScalar(int threads) {
+    ThreadTeam team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
+    return new CpuDevice(team, OpsSelection.scalar(team, "asked for"));
+  }
+
+  @Override
+  public String name() {
+    return name;
+  }
+
+  @Override
+  public Buffer allocate(long bytes) {
+    try {
+      return new CpuBuffer(arena.allocate(bytes, ALIGNMENT));
+    } catch (OutOfMemoryError e) {
+      OutOfMemoryError named =
+          new OutOfMemoryError(name + " cannot allocate " + bytes + " bytes: " + e.getMessage());
+      named.initCause(e);
+      throw named;
+    }
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws IllegalArgumentException when the memory lies on the Java heap: one such segment makes
+   *     every kernel that has seen it slow, for all segments
+   */
+  @Override
+  public Buffer map(MemorySegment host) {
+    if (!host.isNative()) {
+      throw new IllegalArgumentException("memory on the Java heap cannot be mapped; upload it");
+    }
+    return new CpuBuffer(host);
+  }
+
+  @Override
+  public Stream openStream() {
+    return new CpuStream();
+  }
+
+  @Override
+  public Ops ops() {
+    return ops;
+  }
+
+  @Override
+  public KvCache allocateKvCache(AttentionShape shape, int blocks, int blockSize) {
+    long bytes = Math.multiplyExact(KvLayout.blockBytes(shape, blockSize), blocks);
+    return new KvCache(shape, blocks, blockSize, allocate(bytes), allocate(bytes));
+  }
+
+  @Override
+  public long kvBlockBytes(AttentionShape shape, int blockSize) {
+    return 2 * KvLayout.blockBytes(shape, blockSize);
+  }
+
+  @Override
+  public long progress() {
+    return team.progress();
+  }
+
+  /** Ends the threads and frees the memory; nothing may run on the device any more. */
+  @Override
+  public void close() {
+    team.close();
+    arena.close();
+  }
+
+  private static int availableProcessors() {
+    return Runtime.getRuntime().availableProcessors();
+  }
+
+  private static String threads(int count) {
+    return count == 1 ? "1 thread" : count + " threads";
+  }
+}

@@ -1,0 +1,39 @@
+package io.flotilla.kernels.cpu;
+
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/** How kernels read memory: little-endian, and at any byte, because safetensors aligns nothing. */
+final class NativeMemory {
+  static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  private NativeMemory() {}
+
+  /** The memory of a buffer of this device. */
+  static MemorySegment segment(Buffer buffer) {
+    return ((CpuBuffer) buffer).segment();
+  }
+
+  /** The memory of a tensor of this device, from its first element. */
+  static MemorySegment segment(Tensor tensor) {
+    return segment(tensor.buffer());
+  }
+
+  /** Element {@code index} of an I32 vector. */
+  static int integer(Tensor vector, int index) {
+    return segment(vector).get(INT, (long) index * Integer.BYTES);
+  }
+
+  /** The half-precision number at a byte, widened. */
+  static float half(MemorySegment from, long offset) {
+    return Float.float16ToFloat(from.get(SHORT, offset));
+  }
+}
