@@ -2,6 +2,7 @@
 module io.flotilla.generation {
   requires static transitive org.jspecify;
   requires org.slf4j;
+  requires transitive io.flotilla.checkpoint;
   requires transitive io.flotilla.fleet;
   requires transitive io.flotilla.tokenizer;
 

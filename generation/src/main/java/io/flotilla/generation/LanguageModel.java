@@ -47,6 +47,7 @@ public interface LanguageModel extends AutoCloseable {
   void close();
 
   /** Loads a model as the options say, telling {@code listener} of its engine. */
+  @SuppressWarnings("DoNotCallSuggester") // Not written yet.
   static LanguageModel load(EngineOptions options, EngineListener listener) {
     throw new UnsupportedOperationException(options + " " + listener);
   }
