@@ -9,7 +9,7 @@ import java.nio.file.Path;
 /**
  * How much memory the KV cache gets when nobody says: what the sequences can use, but no more than
  * a share of what is free, and beyond one sequence of the greatest length no more than {@link
- * #COMFORTABLE} bytes, because a CPU is short of arithmetic long before it is short of that.
+ * #COMFORTABLE} bytes, because a start that clears gigabytes nobody asked for takes seconds.
  *
  * @param bytesPerToken of KV cache, all layers together
  * @param available bytes of memory that can be had
@@ -17,7 +17,7 @@ import java.nio.file.Path;
  */
 record KvCacheBudget(long bytesPerToken, long available, long weights) {
   private static final double SHARE = 0.4;
-  private static final long COMFORTABLE = 4L << 30;
+  private static final long COMFORTABLE = 1L << 30;
   private static final Path MEMINFO = Path.of("/proc/meminfo");
   private static final String AVAILABLE = "MemAvailable:";
 

@@ -20,7 +20,7 @@ class KvCacheBudgetTest {
 
   @Test
   void staysBelowAComfortableSizeOnceOneSequenceFits() {
-    assertThat(new KvCacheBudget(16 << 10, 512 * GIB, GIB).bytes(2048, 256)).isEqualTo(4 * GIB);
+    assertThat(new KvCacheBudget(16 << 10, 512 * GIB, GIB).bytes(2048, 256)).isEqualTo(GIB);
     assertThat(new KvCacheBudget(1 << 20, 512 * GIB, GIB).bytes(40_960, 256)).isEqualTo(40 * GIB);
   }
 

@@ -171,8 +171,7 @@ class RunningGenerationTest {
 
   private Generation start(boolean includeStop, String... stop) {
     SamplingParameters sampling =
-        new SamplingParameters(
-            0f, 0, 1f, 0f, 1f, 0f, 0f, Map.of(), 0L, 0, 0, List.of(END), -1, -1);
+        new SamplingParameters(0f, 0, 1f, 0f, 1f, 0f, 0f, Map.of(), 0L, 0, 0, List.of(END), -1, -1);
     GenerationRequest request =
         new GenerationRequest(PROMPT, sampling, 10, List.of(stop), includeStop, true, "tenant");
     return RunningGeneration.start(7, request, new LetterTokenizer(), router);
