@@ -4,6 +4,7 @@ import io.flotilla.bench.client.ServerException;
 import io.flotilla.bench.dataset.DatasetException;
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.cli.option.UsageException;
+import io.flotilla.generation.GenerationException;
 import io.flotilla.tokenizer.TokenizerException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -37,8 +38,14 @@ final class Failures {
           TokenizerException _,
           ServerException _,
           DatasetException _,
+          GenerationException _,
           IllegalArgumentException _ ->
           say(err, message(failure), FAILED);
+      case OutOfMemoryError e ->
+          say(
+              err,
+              message(e) + "; lower --kv-cache-memory-bytes or --max-num-batched-tokens",
+              FAILED);
       case IOException _, UncheckedIOException _ -> say(err, failure.toString(), FAILED);
       default -> {
         String hint = verbose ? "" : "; --verbose shows where";

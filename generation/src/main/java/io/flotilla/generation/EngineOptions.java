@@ -61,4 +61,26 @@ public record EngineOptions(
         true,
         0);
   }
+
+  /** These options with another bound on the requests that wait. */
+  public EngineOptions withMaxWaiting(int requests) {
+    return new EngineOptions(
+        model,
+        tokenizer,
+        chatTemplate,
+        loadFormat,
+        quantization,
+        dtype,
+        device,
+        threads,
+        topology,
+        maxModelLength,
+        maxSequences,
+        maxBatchedTokens,
+        requests,
+        kvCacheBytes,
+        blockSize,
+        prefixCaching,
+        seed);
+  }
 }

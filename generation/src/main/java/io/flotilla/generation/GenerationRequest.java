@@ -21,7 +21,25 @@ public record GenerationRequest(
     boolean includeStop,
     boolean skipSpecialTokens,
     String cacheSalt) {
+  /**
+   * @throws IllegalArgumentException when there is no prompt, nothing may be generated, or a stop
+   *     string is empty
+   */
   public GenerationRequest {
     stop = List.copyOf(stop);
+    if (prompt.length == 0) {
+      throw new IllegalArgumentException("the prompt is empty; it needs at least one token");
+    }
+    if (maxTokens < 1) {
+      throw new IllegalArgumentException("max_tokens is " + maxTokens + "; it must be at least 1");
+    }
+    if (stop.contains("")) {
+      throw new IllegalArgumentException("stop has an empty string");
+    }
+  }
+
+  /** A choice without stop strings, special tokens left out of the text, nobody's cache salt. */
+  public static GenerationRequest of(int[] prompt, SamplingParameters sampling, int maxTokens) {
+    return new GenerationRequest(prompt, sampling, maxTokens, List.of(), false, true, "");
   }
 }

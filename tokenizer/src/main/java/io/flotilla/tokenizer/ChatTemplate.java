@@ -40,9 +40,20 @@ public interface ChatTemplate {
   }
 
   /**
+   * A template in place of that of a model in one file.
+   *
+   * @param replacement a file, or the template itself
+   * @param specialTokens such as {@link GgufVocabulary#specialTokens}
+   * @throws TokenizerException when it is neither
+   */
+  static ChatTemplate load(String replacement, Map<String, String> specialTokens) {
+    return of(ChatTemplateFiles.textOf(replacement), specialTokens);
+  }
+
+  /**
    * A template of a model in one file.
    *
-   * @param template Jinja, as the file has it, or what {@code --chat-template} names
+   * @param template Jinja, as the file has it
    * @param specialTokens such as {@link GgufVocabulary#specialTokens}
    * @throws TokenizerException when the template is no Jinja
    */

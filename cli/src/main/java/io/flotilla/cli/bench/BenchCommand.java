@@ -6,5 +6,5 @@ import picocli.CommandLine.Command;
 @Command(
     name = "bench",
     description = "Measure a server under load, or the engine without one.",
-    subcommands = {BenchServeCommand.class})
+    subcommands = {BenchServeCommand.class, BenchThroughputCommand.class})
 public final class BenchCommand {}

@@ -1,12 +1,10 @@
 package io.flotilla.cli.bench;
 
-import io.flotilla.checkpoint.hub.Hub;
-import io.flotilla.checkpoint.hub.HubSettings;
 import io.flotilla.cli.terminal.DownloadBar;
+import io.flotilla.generation.ModelText;
 import io.flotilla.tokenizer.ChatMessage;
 import io.flotilla.tokenizer.ChatTemplate;
 import io.flotilla.tokenizer.Tokenizer;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 
@@ -16,11 +14,10 @@ record PromptText(Tokenizer tokenizer, ChatTemplate chat) implements AutoCloseab
    * @param model a folder, a {@code .gguf} file or a hub id
    */
   static PromptText of(String model) {
-    Path path;
     try (DownloadBar bar = new DownloadBar()) {
-      path = new Hub(HubSettings.ofEnvironment()).resolve(model, bar);
+      ModelText text = ModelText.load(model, null, bar);
+      return new PromptText(text.tokenizer(), text.chatTemplate());
     }
-    return new PromptText(Tokenizer.load(path), ChatTemplate.load(path));
   }
 
   /** A prompt as one turn of a user's. */

@@ -3,6 +3,7 @@ package io.flotilla.cli.chat;
 import io.flotilla.bench.client.ServerException;
 import io.flotilla.cli.option.EngineFlags;
 import io.flotilla.cli.terminal.Terminals;
+import io.flotilla.generation.GenerationException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -38,7 +39,7 @@ import picocli.CommandLine.Spec;
       "  flotilla chat",
       "  flotilla chat --url http://gpu-box:8000 --system 'Answer in French.'",
       "  flotilla chat Qwen/Qwen3-0.6B --temperature 0",
-      "  echo 'Hello' | flotilla chat"
+      "  echo 'Hello' | flotilla chat models/pocket"
     })
 public final class ChatCommand implements Callable<Integer> {
   @Spec private CommandSpec spec = CommandSpec.create();
@@ -93,7 +94,7 @@ public final class ChatCommand implements Callable<Integer> {
           out.println("(Ctrl-D leaves)");
         } catch (EndOfFileException e) {
           return;
-        } catch (ServerException | IllegalArgumentException e) {
+        } catch (ServerException | GenerationException | IllegalArgumentException e) {
           out.println("(" + e.getMessage() + ")");
           out.flush();
         }

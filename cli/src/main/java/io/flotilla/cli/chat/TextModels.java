@@ -15,6 +15,11 @@ final class TextModels {
   static TextModel open(
       @Nullable String model, EngineFlags engine, ServerFlag server, SamplingFlags sampling)
       throws ServerException, InterruptedException {
+    return model == null ? ask(server, sampling) : LocalModel.load(model, engine, sampling);
+  }
+
+  private static TextModel ask(ServerFlag server, SamplingFlags sampling)
+      throws ServerException, InterruptedException {
     OpenAiClient client = server.connect();
     try {
       return new RemoteModel(client, sampling);

@@ -86,9 +86,8 @@ public final class EngineFlags {
     @Option(
         names = "--max-num-seqs",
         paramLabel = "N",
-        defaultValue = "256",
-        description = "Sequences that run at once. Default: ${DEFAULT-VALUE}.")
-    private int maxSequences = DEFAULTS.maxSequences();
+        description = "Sequences that run at once. Default: 256; 1 for chat and complete.")
+    private @Nullable Integer maxSequences;
 
     @Option(
         names = "--max-num-batched-tokens",
@@ -163,11 +162,21 @@ public final class EngineFlags {
   }
 
   /**
-   * The options for a model.
+   * The options for a model that many use.
    *
    * @throws UsageException naming the flag that cannot be honoured
    */
   public EngineOptions toOptions(String modelName) {
+    return toOptions(modelName, DEFAULTS.maxSequences());
+  }
+
+  /**
+   * The options for a model.
+   *
+   * @param sequences that run at once where nothing was said
+   * @throws UsageException naming the flag that cannot be honoured
+   */
+  public EngineOptions toOptions(String modelName, int sequences) {
     refuseLargerLayouts();
     refuseNegatives();
     return new EngineOptions(
@@ -181,7 +190,7 @@ public final class EngineFlags {
         run.threads,
         Topology.SINGLE,
         run.maxModelLength,
-        run.maxSequences,
+        run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,
         run.maxWaiting,
         run.kvCacheBytes,
@@ -214,10 +223,10 @@ public final class EngineFlags {
   }
 
   private void refuseNegatives() {
-    Map.of(
-            "--max-num-seqs", run.maxSequences,
-            "--max-num-batched-tokens", run.maxBatchedTokens)
-        .forEach((flag, value) -> atLeast(flag, value, 1));
+    if (run.maxSequences != null) {
+      atLeast("--max-num-seqs", run.maxSequences, 1);
+    }
+    atLeast("--max-num-batched-tokens", run.maxBatchedTokens, 1);
     Map.of(
             "--threads", run.threads,
             "--max-model-len", run.maxModelLength,

@@ -1,0 +1,162 @@
+package io.flotilla.generation;
+
+import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.engine.EngineLimits;
+import io.flotilla.engine.EngineListener;
+import io.flotilla.executor.ExecutorOptions;
+import io.flotilla.executor.LocalExecutor;
+import io.flotilla.fleet.LocalEngineClient;
+import io.flotilla.fleet.Router;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.cpu.CpuDevice;
+import io.flotilla.model.layer.SelfAttention;
+import io.flotilla.model.layer.TensorParallel;
+import java.time.Duration;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Loads one model, once. */
+final class ModelLoader {
+  private static final Logger LOG = LoggerFactory.getLogger(ModelLoader.class);
+
+  /** A token of prompt and one of output. */
+  private static final int SHORTEST = 2;
+
+  private final EngineOptions options;
+  private final LoadListener progress;
+  private final OpenedParts parts = new OpenedParts();
+
+  ModelLoader(EngineOptions options, LoadListener progress) {
+    this.options = options;
+    this.progress = progress;
+  }
+
+  /** Closes whatever it has opened when it cannot go on. */
+  LanguageModel load(EngineListener listener) {
+    boolean loaded = false;
+    try {
+      requireKnown();
+      LanguageModel model = start(listener);
+      loaded = true;
+      return model;
+    } finally {
+      if (!loaded) {
+        parts.close();
+      }
+    }
+  }
+
+  private LanguageModel start(EngineListener listener) {
+    long started = System.nanoTime();
+    LOG.info("Loading {}", options.model());
+    ModelSource source = ModelSource.open(options, progress, parts);
+    ModelConfig config = source.config();
+    requireLength(config);
+    Device device = CpuDevice.open(options.threads());
+    ExecutorOptions sizes = sizesOrClose(source, device);
+    LocalExecutor executor =
+        LocalExecutor.start(sizes, config, new ReportedWeights(source.weights(), progress), device);
+    executor.memory().describe().lines().forEach(LOG::info);
+    EngineLimits limits = limits(sizes.maxModelLength());
+    Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
+    parts.add(router::close);
+    LOG.info(
+        "Loaded {} in {} s",
+        options.model(),
+        "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
+    return new LoadedModel(
+        options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+  }
+
+  private void requireKnown() {
+    requireOneOf("--load-format", options.loadFormat(), "auto", "dummy");
+    requireOneOf("--dtype", options.dtype(), "auto", "float32");
+    requireOneOf("--device", options.device(), "auto", "cpu");
+    if (options.quantization() != null && !options.loadFormat().equals("dummy")) {
+      throw new IllegalArgumentException(
+          "--quantization is for --load-format dummy: real weights are used as they are stored;"
+              + " choose a file that is stored that way");
+    }
+    limits(options.maxModelLength() == 0 ? SHORTEST : options.maxModelLength());
+  }
+
+  private EngineLimits limits(int length) {
+    return new EngineLimits(
+        length,
+        options.maxSequences(),
+        options.maxBatchedTokens(),
+        options.maxWaiting(),
+        options.prefixCaching());
+  }
+
+  private static void requireOneOf(String flag, String value, String first, String second) {
+    if (!value.equals(first) && !value.equals(second)) {
+      throw new IllegalArgumentException(
+          "%s is %s; this version knows %s and %s".formatted(flag, value, first, second));
+    }
+  }
+
+  private void requireLength(ModelConfig config) {
+    if (options.maxModelLength() > config.maxPositions()) {
+      throw new IllegalArgumentException(
+          "--max-model-len %d is more than the model's %d positions"
+              .formatted(options.maxModelLength(), config.maxPositions()));
+    }
+  }
+
+  private ExecutorOptions sizesOrClose(ModelSource source, Device device) {
+    boolean sized = false;
+    try {
+      ExecutorOptions sizes = sizes(source, device);
+      sized = true;
+      return sizes;
+    } finally {
+      if (!sized) {
+        device.close();
+      }
+    }
+  }
+
+  /** What was left open: the greatest length and the size of the KV cache. */
+  private ExecutorOptions sizes(ModelSource source, Device device) {
+    ModelConfig config = source.config();
+    long block =
+        config.layers()
+            * device.kvBlockBytes(
+                SelfAttention.shape(config, TensorParallel.SINGLE), options.blockSize());
+    int length = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
+    long kvCache =
+        options.kvCacheBytes() > 0 ? options.kvCacheBytes() : share(source, block, length);
+    long fitting = kvCache / block * options.blockSize();
+    if (options.maxModelLength() == 0 && fitting < length) {
+      LOG.warn(
+          "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
+              + " holds no more; raise --kv-cache-memory-bytes",
+          fitting,
+          length,
+          kvCache >> 20);
+      length = (int) Math.max(SHORTEST, fitting);
+    }
+    return new ExecutorOptions(
+        options.topology(),
+        length,
+        options.maxSequences(),
+        options.maxBatchedTokens(),
+        kvCache,
+        options.blockSize());
+  }
+
+  /**
+   * Whole blocks for every sequence, since a last block that is not full takes the space of one.
+   */
+  private long share(ModelSource source, long block, int length) {
+    int whole = Math.ceilDiv(length, options.blockSize()) * options.blockSize();
+    KvCacheBudget budget =
+        new KvCacheBudget(
+            Math.ceilDiv(block, options.blockSize()),
+            KvCacheBudget.availableMemory(),
+            source.weights().totalBytes());
+    return budget.bytes(whole, options.maxSequences());
+  }
+}
