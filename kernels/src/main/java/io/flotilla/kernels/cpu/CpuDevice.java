@@ -100,7 +100,7 @@ public final class CpuDevice implements Device {
 
   @Override
   public KvCache allocateKvCache(AttentionShape shape, int blocks, int blockSize) {
-    KvLayout layout = KvLayout.of(shape, blockSize);
+    KvLayout layout = layout(shape, blockSize);
     Buffer keys = allocate(Math.multiplyExact(layout.keyBlockBytes(), blocks));
     Buffer values = allocate(Math.multiplyExact(layout.valueBlockBytes(), blocks));
     return new KvCache(shape, blocks, blockSize, keys, values);
@@ -108,8 +108,17 @@ public final class CpuDevice implements Device {
 
   @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
-    KvLayout layout = KvLayout.of(shape, blockSize);
+    KvLayout layout = layout(shape, blockSize);
     return layout.keyBlockBytes() + layout.valueBlockBytes();
+  }
+
+  /** Blocks are whole vectors, and chunks of attention are whole blocks. */
+  private static KvLayout layout(AttentionShape shape, int blockSize) {
+    if (blockSize < KvLayout.GRANULE || VectorAttention.CHUNK % blockSize != 0) {
+      throw new IllegalArgumentException(
+          "--block-size " + blockSize + " is not supported: on a CPU it is 16, 32, 64 or 128");
+    }
+    return KvLayout.of(shape, blockSize);
   }
 
   @Override

@@ -12,21 +12,9 @@ import io.flotilla.kernels.KvCache;
  * keys    [block][head][headDim][blockSize]
  * values  [block][head][blockSize][headDim, rounded up to 16]
  * </pre>
- *
- * @param blockSize 16, 32, 64 or 128
  */
 record KvLayout(int kvHeads, int headDim, int blockSize) {
   static final int GRANULE = 16;
-
-  /**
-   * @throws IllegalArgumentException when blocks are no whole vectors
-   */
-  KvLayout {
-    if (blockSize < GRANULE || 128 % blockSize != 0) {
-      throw new IllegalArgumentException(
-          "--block-size " + blockSize + " is not supported: on a CPU it is 16, 32, 64 or 128");
-    }
-  }
 
   static KvLayout of(AttentionShape shape, int blockSize) {
     return new KvLayout(shape.kvHeads(), shape.headDim(), blockSize);

@@ -30,7 +30,8 @@ interface RowProduct {
       case BF16 -> RowProduct::brains;
       case Q8_0 -> RowProduct::q8;
       case Q4_0 -> RowProduct::q4;
-      case Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, I32 -> null;
+      case Q4_1 -> RowProduct::q4WithMinimum;
+      case Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, I32 -> null;
     };
   }
 
@@ -106,32 +107,62 @@ interface RowProduct {
   }
 
   private static void q4(long x, long weights, long stride, int inputs, long sums) {
-    FloatVector a0 = Lanes.zero();
-    FloatVector a1 = Lanes.zero();
-    FloatVector a2 = Lanes.zero();
-    FloatVector a3 = Lanes.zero();
-    long block = weights;
-    long from = x;
-    for (int i = 0; i < inputs; i += 32, block += TensorType.Q4_0.blockBytes()) {
-      FloatVector s0 = Lanes.broadcast(Lanes.getHalf(block));
-      FloatVector s1 = Lanes.broadcast(Lanes.getHalf(block + stride));
-      FloatVector s2 = Lanes.broadcast(Lanes.getHalf(block + 2 * stride));
-      FloatVector s3 = Lanes.broadcast(Lanes.getHalf(block + 3 * stride));
-      for (int j = 0; j < 32; j += Lanes.COUNT, from += Lanes.BYTES) {
-        FloatVector x0 = Lanes.load(from);
-        long w = block + 2 + (j & 15);
-        int shift = (j >> 4) * 4;
-        a0 = x0.fma(nibble(w, shift).mul(s0), a0);
-        a1 = x0.fma(nibble(w + stride, shift).mul(s1), a1);
-        a2 = x0.fma(nibble(w + 2 * stride, shift).mul(s2), a2);
-        a3 = x0.fma(nibble(w + 3 * stride, shift).mul(s3), a3);
-      }
-    }
-    VectorLinear.storeFour(a0, a1, a2, a3, sums);
+    nibbles(x, weights, stride, inputs, sums, TensorType.Q4_0);
   }
 
-  private static FloatVector nibble(long address, int shift) {
-    IntVector code = Lanes.loadBytes(address).lanewise(VectorOperators.LSHR, shift).and(15).sub(8);
+  private static void q4WithMinimum(long x, long weights, long stride, int inputs, long sums) {
+    nibbles(x, weights, stride, inputs, sums, TensorType.Q4_1);
+  }
+
+  private static void nibbles(
+      long x, long weights, long stride, int inputs, long sums, TensorType type) {
+    nibblesOfTwo(x, weights, stride, inputs, sums, type);
+    nibblesOfTwo(x, weights + 2 * stride, stride, inputs, sums + 2L * Lanes.BYTES, type);
+  }
+
+  /**
+   * Two rows: more of them at once are more than the compiler inlines. A code and its scale and
+   * minimum make a weight in one rounding, which for Q4_0 (minimum: -8 scales) is exact.
+   */
+  private static void nibblesOfTwo(
+      long x, long weights, long stride, int inputs, long sums, TensorType type) {
+    int codes = type == TensorType.Q4_1 ? 4 : 2;
+    FloatVector a0 = Lanes.zero();
+    FloatVector a1 = a0;
+    long block = weights;
+    long from = x;
+    for (int i = 0; i < inputs; i += 32, block += type.blockBytes(), from += 128) {
+      FloatVector s0 = Lanes.broadcast(Lanes.getHalf(block));
+      FloatVector s1 = Lanes.broadcast(Lanes.getHalf(block + stride));
+      FloatVector m0 = minimum(block, s0, type);
+      FloatVector m1 = minimum(block + stride, s1, type);
+      for (int j = 0; j < 16; j += Lanes.COUNT) {
+        FloatVector x0 = Lanes.load(from + (long) j * Float.BYTES);
+        long at = block + codes + j;
+        a0 = x0.fma(low(at).fma(s0, m0), a0);
+        a1 = x0.fma(low(at + stride).fma(s1, m1), a1);
+      }
+      for (int j = 0; j < 16; j += Lanes.COUNT) {
+        FloatVector x0 = Lanes.load(from + 64 + (long) j * Float.BYTES);
+        long at = block + codes + j;
+        a0 = x0.fma(high(at).fma(s0, m0), a0);
+        a1 = x0.fma(high(at + stride).fma(s1, m1), a1);
+      }
+    }
+    Lanes.store(a0, sums);
+    Lanes.store(a1, sums + Lanes.BYTES);
+  }
+
+  private static FloatVector minimum(long block, FloatVector scale, TensorType type) {
+    return type == TensorType.Q4_1 ? Lanes.broadcast(Lanes.getHalf(block + 2)) : scale.mul(-8f);
+  }
+
+  private static FloatVector low(long address) {
+    return (FloatVector) Lanes.loadBytes(address).and(15).castShape(Lanes.FLOATS, 0);
+  }
+
+  private static FloatVector high(long address) {
+    IntVector code = Lanes.loadBytes(address).lanewise(VectorOperators.LSHR, 4).and(15);
     return (FloatVector) code.castShape(Lanes.FLOATS, 0);
   }
 }

@@ -19,7 +19,7 @@ import jdk.incubator.vector.VectorOperators;
  * elements of the head, so nothing is added across lanes but one sum of weights a query.
  */
 final class VectorAttention {
-  private static final int CHUNK = 128;
+  static final int CHUNK = 128;
   private static final int QUERIES = 16;
   private static final int GROUP = 4;
   private static final long ALIGNMENT = 4096;

@@ -22,6 +22,7 @@ final class VectorLinear {
   private static final int MAX_PANEL_OUTPUTS = 64;
   private static final long ROW_BLOCK_BYTES = 192 << 10;
   private static final int FEW_ROWS = 8;
+  private static final int FEW_ROWS_OUTPUTS = 8;
   private static final int TILES_PER_THREAD = 4;
 
   /** Accumulators of one micro-tile, stored to be summed. */
@@ -75,7 +76,9 @@ final class VectorLinear {
     }
     Input input = input(x);
     int outputs = out.columns();
-    int panelOutputs = panelOutputs(input, outputs);
+    boolean isStored =
+        input.rows > 1 || weights.stream().anyMatch(w -> RowProduct.of(w.type()) == null);
+    int panelOutputs = panelOutputs(input, outputs, isStored);
     reservePanels((long) panelOutputs * input.vectors() * Lanes.BYTES);
     int[] firstTiles = new int[weights.size() + 1];
     Matrix[] matrices = new Matrix[weights.size()];
@@ -127,10 +130,10 @@ final class VectorLinear {
     return new Input(padded, rowBytes, x.rows(), x.columns());
   }
 
-  private int panelOutputs(Input input, int outputs) {
+  /** Few rows pass over a panel that stays in the first-level cache. */
+  private int panelOutputs(Input input, int outputs, boolean isStored) {
     long fitting = PANEL_BYTES / ((long) input.vectors() * Lanes.BYTES);
-    int most =
-        input.rows <= FEW_ROWS && input.rows > 1 ? PanelDecoder.WIDTH * 2 : MAX_PANEL_OUTPUTS;
+    int most = input.rows <= FEW_ROWS && isStored ? FEW_ROWS_OUTPUTS : MAX_PANEL_OUTPUTS;
     int shared = outputs / (team.threads() * TILES_PER_THREAD);
     int wanted = (int) Math.min(Math.min(fitting, most), shared);
     return Math.max(wanted / PanelDecoder.WIDTH, 1) * PanelDecoder.WIDTH;

@@ -106,7 +106,7 @@ class CpuDeviceTest {
   void aCacheTakesAsManyBytesAsItsBlocks() {
     AttentionShape shape = new AttentionShape(6, 3, 8);
     try (CpuDevice device = CpuDevice.openScalar(1)) {
-      assertThat(device.kvBlockBytes(shape, 16)).isEqualTo(2 * 3 * 16 * 8 * 4);
+      assertThat(device.kvBlockBytes(shape, 16)).isEqualTo(3 * 16 * (8 + 16) * 4);
       KvCache cache = device.allocateKvCache(shape, 5, 16);
       assertThat(cache.keys().bytes() + cache.values().bytes())
           .isEqualTo(5 * device.kvBlockBytes(shape, 16));
@@ -118,7 +118,7 @@ class CpuDeviceTest {
   void aCacheTooLargeForALongIsRefused() {
     AttentionShape shape = new AttentionShape(1 << 15, 1 << 15, 1 << 15);
     try (CpuDevice device = CpuDevice.openScalar(1)) {
-      assertThatThrownBy(() -> device.allocateKvCache(shape, Integer.MAX_VALUE, 1 << 10))
+      assertThatThrownBy(() -> device.allocateKvCache(shape, Integer.MAX_VALUE, 128))
           .isInstanceOf(ArithmeticException.class);
     }
   }

@@ -10,7 +10,6 @@ import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.RopeTable;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
-import io.flotilla.kernels.TensorType;
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import org.assertj.core.data.Offset;
@@ -67,14 +66,10 @@ class ScalarAttentionTest {
     // Positions 3 and 4: the last token of block 3 and the first of block 2.
     ops.rotateAndStore(stream, qkv, null, null, EPSILON, rope, batch(2, 3), cache);
     for (int head = 0; head < 2; head++) {
-      assertThat(stored(cache.keys(), (3 * 2 + head) * BLOCK_SIZE + 3))
-          .isEqualTo(slice(row(qkv, 0), 2 + head, 6));
-      assertThat(stored(cache.values(), (3 * 2 + head) * BLOCK_SIZE + 3))
-          .isEqualTo(slice(row(qkv, 0), 4 + head, 6));
-      assertThat(stored(cache.keys(), (2 * 2 + head) * BLOCK_SIZE))
-          .isEqualTo(slice(row(qkv, 1), 2 + head, 6));
-      assertThat(stored(cache.values(), (2 * 2 + head) * BLOCK_SIZE))
-          .isEqualTo(slice(row(qkv, 1), 4 + head, 6));
+      assertThat(storedKey(cache, 3, head, 3)).isEqualTo(slice(row(qkv, 0), 2 + head, 6));
+      assertThat(storedValue(cache, 3, head, 3)).isEqualTo(slice(row(qkv, 0), 4 + head, 6));
+      assertThat(storedKey(cache, 2, head, 0)).isEqualTo(slice(row(qkv, 1), 2 + head, 6));
+      assertThat(storedValue(cache, 2, head, 0)).isEqualTo(slice(row(qkv, 1), 4 + head, 6));
     }
   }
 
@@ -168,13 +163,13 @@ class ScalarAttentionTest {
   }
 
   private KvCache cache(AttentionShape shape, int blocks) {
-    int bytes = blocks * (int) KvLayout.blockBytes(shape, BLOCK_SIZE);
+    KvLayout layout = KvLayout.of(shape, BLOCK_SIZE);
     return new KvCache(
         shape,
         blocks,
         BLOCK_SIZE,
-        new CpuBuffer(arena.allocate(bytes, 64)),
-        new CpuBuffer(arena.allocate(bytes, 64)));
+        new CpuBuffer(arena.allocate(layout.keyBlockBytes() * blocks, 64)),
+        new CpuBuffer(arena.allocate(layout.valueBlockBytes() * blocks, 64)));
   }
 
   /** Rotations by nothing, for 16 positions. */
@@ -203,8 +198,24 @@ class ScalarAttentionTest {
     return qkv.sliceColumns(0, shape.queryColumns());
   }
 
-  private static float[] stored(Buffer buffer, int vector) {
-    return row(Tensor.of(buffer, TensorType.F32, vector + 1, 6), vector);
+  private static float[] storedKey(KvCache cache, int block, int head, int token) {
+    KvLayout layout = KvLayout.of(cache);
+    return stored(
+        cache.keys(), layout.keys(block, head) + 4L * token, layout.headDim(), layout.keyStride());
+  }
+
+  private static float[] storedValue(KvCache cache, int block, int head, int token) {
+    KvLayout layout = KvLayout.of(cache);
+    long offset = layout.values(block, head) + token * layout.valueStride();
+    return stored(cache.values(), offset, layout.headDim(), Float.BYTES);
+  }
+
+  private static float[] stored(Buffer buffer, long offset, int count, long stride) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = NativeMemory.segment(buffer).get(NativeMemory.FLOAT, offset + i * stride);
+    }
+    return values;
   }
 
   private static float[][] rows(Tensor tensor) {
