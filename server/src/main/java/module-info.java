@@ -3,4 +3,10 @@ module io.flotilla.server {
   requires static transitive org.jspecify;
   requires org.slf4j;
   requires transitive io.flotilla.generation;
+  requires io.helidon.webserver;
+  requires micrometer.core;
+  requires micrometer.registry.prometheus;
+  requires tools.jackson.databind;
+
+  exports io.flotilla.server;
 }
