@@ -23,4 +23,6 @@ module io.flotilla.cli {
       info.picocli;
   opens io.flotilla.cli.option to
       info.picocli;
+  opens io.flotilla.cli.serve to
+      info.picocli;
 }

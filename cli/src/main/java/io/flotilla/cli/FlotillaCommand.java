@@ -6,6 +6,7 @@ import io.flotilla.cli.chat.CompleteCommand;
 import io.flotilla.cli.models.ModelsCommand;
 import io.flotilla.cli.option.ConfigFile;
 import io.flotilla.cli.option.UsageException;
+import io.flotilla.cli.serve.ServeCommand;
 import io.flotilla.cli.terminal.LogFormat;
 import java.io.PrintWriter;
 import picocli.CommandLine;
@@ -20,6 +21,7 @@ import picocli.CommandLine.ScopeType;
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = VersionCommand.class,
     subcommands = {
+      ServeCommand.class,
       ChatCommand.class,
       CompleteCommand.class,
       ModelsCommand.class,

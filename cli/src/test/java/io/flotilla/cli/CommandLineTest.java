@@ -59,6 +59,16 @@ class CommandLineTest {
         "chat -tp two | 2 | two",
         "chat --gpu-memory-utilization=0.9 | 2 | --kv-cache-memory-bytes",
         "chat --trust-remote-code | 2 | no code of a model is ever run",
+        "chat a-model --temperature -1 | 2 | --temperature is -1",
+        "complete hello --model /none --max-tokens 0 | 2 | --max-tokens is 0",
+        "chat /none/model | 1 | /none/model",
+        "bench throughput | 2 | needs one model",
+        "bench throughput /none/a --model /none/b | 2 | needs one model",
+        "serve /none/model --port 0 | 1 | /none/model",
+        "serve --port 0 | 2 | there is no bundled model here",
+        "serve /none/model --host 300.1.1.1 | 2 | --host is 300.1.1.1",
+        "serve /none/model --shutdown-timeout -1 | 2 | --shutdown-timeout is -1",
+        "serve /none/model -tp 2 --port 0 | 2 | --tensor-parallel-size is 2",
         "swim | 2 | swim",
       })
   void failsInOneLine(String line, int code, String message) {

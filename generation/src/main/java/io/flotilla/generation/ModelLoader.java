@@ -129,14 +129,14 @@ final class ModelLoader {
     long kvCache =
         options.kvCacheBytes() > 0 ? options.kvCacheBytes() : share(source, block, length);
     long fitting = kvCache / block * options.blockSize();
-    if (options.maxModelLength() == 0 && fitting < length) {
+    if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
       LOG.warn(
           "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
               + " holds no more; raise --kv-cache-memory-bytes",
           fitting,
           length,
           kvCache >> 20);
-      length = (int) Math.max(SHORTEST, fitting);
+      length = (int) fitting;
     }
     return new ExecutorOptions(
         options.topology(),

@@ -6,7 +6,9 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** One hundred words, {@code w0} to {@code w99}, with spaces between; 0 and 1 are special. */
-final class WordTokenizer implements Tokenizer {
+public final class WordTokenizer implements Tokenizer {
+  public WordTokenizer() {}
+
   @Override
   public int[] encode(String text, boolean addSpecialTokens) {
     return Arrays.stream(text.strip().split("\\s+"))

@@ -2,6 +2,7 @@ package io.flotilla.cli.chat;
 
 import io.flotilla.cli.option.EngineFlags;
 import io.flotilla.cli.terminal.LoadBar;
+import io.flotilla.cli.terminal.LogFormat;
 import io.flotilla.engine.EngineListener;
 import io.flotilla.generation.Generation;
 import io.flotilla.generation.GenerationRequest;
@@ -26,6 +27,7 @@ final class LocalModel implements TextModel {
 
   static LocalModel load(String model, EngineFlags engine, SamplingFlags sampling) {
     sampling.refuseNonsense();
+    LogFormat.leaveOutInformation();
     try (LoadBar bar = new LoadBar(model)) {
       return new LocalModel(
           LanguageModel.load(engine.toOptions(model, 1), EngineListener.NONE, bar), sampling);

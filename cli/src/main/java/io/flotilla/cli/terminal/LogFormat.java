@@ -15,6 +15,10 @@ public final class LogFormat extends Formatter {
   private static final DateTimeFormatter TIME =
       DateTimeFormatter.ofPattern("HH:mm:ss.SSS").withZone(ZoneId.systemDefault());
 
+  // Held here, because the JDK forgets the levels of loggers that nobody holds.
+  private static final Logger DJL = Logger.getLogger("ai.djl");
+  private static final Logger FLOTILLA = Logger.getLogger("io.flotilla");
+
   private final boolean stackTraces;
 
   private LogFormat(boolean stackTraces) {
@@ -33,8 +37,15 @@ public final class LogFormat extends Formatter {
     root.addHandler(console);
     root.setLevel(Level.WARNING);
     // It warns of GPUs it cannot count, on machines where none is asked for.
-    Logger.getLogger("ai.djl").setLevel(Level.SEVERE);
-    Logger.getLogger("io.flotilla").setLevel(verbose ? Level.FINE : Level.INFO);
+    DJL.setLevel(Level.SEVERE);
+    FLOTILLA.setLevel(verbose ? Level.FINE : Level.INFO);
+  }
+
+  /** Leaves out what is mere information, unless the log is verbose: people read answers here. */
+  public static void leaveOutInformation() {
+    if (!FLOTILLA.isLoggable(Level.FINE)) {
+      FLOTILLA.setLevel(Level.WARNING);
+    }
   }
 
   @Override

@@ -1,0 +1,139 @@
+package io.flotilla.cli.serve;
+
+import io.flotilla.cli.option.ConfigFlag;
+import io.flotilla.cli.option.EngineFlags;
+import io.flotilla.cli.option.UsageException;
+import io.flotilla.cli.terminal.LoadBar;
+import io.flotilla.generation.EngineOptions;
+import io.flotilla.generation.LanguageModel;
+import io.flotilla.server.OpenAiServer;
+import io.flotilla.server.ServerMetrics;
+import io.flotilla.server.ServerOptions;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import org.jline.utils.Signals;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Serves a model until it is told to end. */
+@Command(
+    name = "serve",
+    sortOptions = false,
+    description = {
+      "Serve a model at an OpenAI-compatible address. Without MODEL it is the bundled toy.",
+      "Ctrl-C and SIGTERM let what runs finish; a second one does not.",
+      ""
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  flotilla serve",
+      "  flotilla serve Qwen/Qwen3-0.6B --max-model-len 8192",
+      "  flotilla serve ./model.gguf --host 0.0.0.0 --api-key SECRET --served-model-name chat"
+    })
+public final class ServeCommand implements Callable<Integer> {
+  private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
+
+  /** What ends the server, and the exit code when it comes twice. */
+  private static final Map<String, Integer> SIGNALS = Map.of("INT", 130, "TERM", 143);
+
+  @Spec private CommandSpec spec = CommandSpec.create();
+
+  @Parameters(
+      arity = "0..1",
+      paramLabel = "MODEL",
+      description = "A folder, a .gguf file or a hub id. Default: the bundled toy model.")
+  private @Nullable String model;
+
+  @Mixin
+  @SuppressWarnings("UnusedVariable") // ConfigFile reads it.
+  private final ConfigFlag config = new ConfigFlag();
+
+  @ArgGroup(validate = false, order = 5, heading = "%nAddress:%n")
+  private final AddressFlags address = new AddressFlags();
+
+  @Option(
+      names = "--shutdown-timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "30",
+      description = "How long what runs may take to finish at the end. Default: ${DEFAULT-VALUE}.")
+  private int patience = 30;
+
+  @Mixin private final EngineFlags engine = new EngineFlags();
+
+  @Override
+  public Integer call() throws InterruptedException {
+    String path = model == null ? bundled().toString() : model;
+    String name = model == null ? BundledModel.NAME : model;
+    if (patience < 0) {
+      throw new UsageException(
+          "--shutdown-timeout is " + patience + "; it must be at least 0 seconds");
+    }
+    EngineOptions options = engine.toOptions(path);
+    ServerOptions listening = address.toOptions(name, System.getenv());
+    AddressFlags.requireFree(listening);
+    if (AddressFlags.isOpenToOthers(listening)) {
+      LOG.warn("Anyone who reaches {} can use this server: give it an --api-key", listening.host());
+    }
+    ServerMetrics metrics =
+        new ServerMetrics(listening.metricsPrefix(), listening.servedModelNames().getFirst());
+    try (LanguageModel loaded = load(options, metrics);
+        OpenAiServer server = OpenAiServer.start(loaded, listening, metrics)) {
+      announce(listening, server.port());
+      serve(server);
+    }
+    return 0;
+  }
+
+  private Path bundled() {
+    Path folder = BundledModel.find(System.getProperty("flotilla.home"));
+    LOG.info(
+        "Serving the bundled model, a toy of 16 million parameters; for a real one:"
+            + " flotilla serve Qwen/Qwen3-0.6B");
+    return folder;
+  }
+
+  private static LanguageModel load(EngineOptions options, ServerMetrics metrics) {
+    try (LoadBar bar = new LoadBar(options.model())) {
+      return LanguageModel.load(options, metrics, bar);
+    }
+  }
+
+  private void announce(ServerOptions listening, int port) {
+    String scheme = listening.certificate() == null ? "http" : "https";
+    String host = listening.host().contains(":") ? "[" + listening.host() + "]" : listening.host();
+    PrintWriter out = spec.commandLine().getOut();
+    out.printf(
+        "Serving %s at %s://%s:%d/v1 (Ctrl-C ends)%n",
+        listening.servedModelNames().getFirst(), scheme, host, port);
+    out.flush();
+  }
+
+  /** Returns when the server was told to end and has ended. */
+  private void serve(OpenAiServer server) throws InterruptedException {
+    CountDownLatch ending = new CountDownLatch(1);
+    SIGNALS.forEach((signal, code) -> Signals.register(signal, () -> end(ending, code)));
+    ending.await();
+    LOG.info("Letting what runs finish, for {} s at most; a second signal ends it", patience);
+    server.drain(Duration.ofSeconds(patience));
+  }
+
+  private static void end(CountDownLatch ending, int code) {
+    if (ending.getCount() == 0) {
+      Runtime.getRuntime().halt(code);
+    }
+    ending.countDown();
+  }
+}
