@@ -19,14 +19,15 @@ public final class CpuDevice implements Device {
   private static final Logger LOG = LoggerFactory.getLogger(CpuDevice.class);
   private static final long ALIGNMENT = 64;
 
-  private final ThreadTeam team;
-  private final Ops ops;
-  private final String name;
   private final Arena arena = Arena.ofShared();
+  private final ThreadTeam team;
+  private final OpsSelection selection;
+  private final String name;
 
-  private CpuDevice(ThreadTeam team, OpsSelection selection) {
-    this.team = team;
-    this.ops = selection.ops();
+  private CpuDevice(int threads, boolean scalar) {
+    this.team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
+    this.selection =
+        scalar ? OpsSelection.scalar(team, "asked for") : OpsSelection.best(team, arena);
     this.name = "cpu (" + threads(team.threads()) + ", " + selection.name() + ")";
   }
 
@@ -37,13 +38,11 @@ public final class CpuDevice implements Device {
    * @throws IllegalArgumentException when it is negative
    */
   public static CpuDevice open(int threads) {
-    ThreadTeam team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
-    OpsSelection selection = OpsSelection.best(team);
-    CpuDevice device = new CpuDevice(team, selection);
-    if (selection.fast()) {
-      LOG.info("{}: {}", device.name, selection.reason());
+    CpuDevice device = new CpuDevice(threads, false);
+    if (device.selection.fast()) {
+      LOG.info("{}: {}", device.name, device.selection.reason());
     } else {
-      LOG.warn("{}, which is slow: {}", device.name, selection.reason());
+      LOG.warn("{}, which is slow: {}", device.name, device.selection.reason());
     }
     return device;
   }
@@ -55,8 +54,7 @@ public final class CpuDevice implements Device {
    * @throws IllegalArgumentException when it is negative
    */
   public static CpuDevice openScalar(int threads) {
-    ThreadTeam team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
-    return new CpuDevice(team, OpsSelection.scalar(team, "asked for"));
+    return new CpuDevice(threads, true);
   }
 
   @Override
@@ -97,18 +95,21 @@ public final class CpuDevice implements Device {
 
   @Override
   public Ops ops() {
-    return ops;
+    return selection.ops();
   }
 
   @Override
   public KvCache allocateKvCache(AttentionShape shape, int blocks, int blockSize) {
-    long bytes = Math.multiplyExact(KvLayout.blockBytes(shape, blockSize), blocks);
-    return new KvCache(shape, blocks, blockSize, allocate(bytes), allocate(bytes));
+    KvLayout layout = KvLayout.of(shape, blockSize);
+    Buffer keys = allocate(Math.multiplyExact(layout.keyBlockBytes(), blocks));
+    Buffer values = allocate(Math.multiplyExact(layout.valueBlockBytes(), blocks));
+    return new KvCache(shape, blocks, blockSize, keys, values);
   }
 
   @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
-    return 2 * KvLayout.blockBytes(shape, blockSize);
+    KvLayout layout = KvLayout.of(shape, blockSize);
+    return layout.keyBlockBytes() + layout.valueBlockBytes();
   }
 
   @Override

@@ -1,40 +1,68 @@
 package io.flotilla.kernels.cpu;
 
-import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.KvCache;
-import java.lang.foreign.MemorySegment;
 
 /**
- * Where a head of a token lies in a layer's cache. Keys and values have a buffer each, both F32
- * with the same layout:
+ * Where a token's keys and values lie in one layer's cache, F32. A block holds, for each head, its
+ * keys across tokens and its values token by token, so that neither scores nor sums of values are
+ * ever added across lanes:
  *
  * <pre>
- *   [block][key-value head][token in block][element of head]
+ * keys    [block][head][headDim][blockSize]
+ * values  [block][head][blockSize][headDim, rounded up to 16]
  * </pre>
  *
- * The tokens of one head of one block are adjacent, so that attention reads them in one sweep.
+ * @param blockSize 16, 32, 64 or 128
  */
-final class KvLayout {
-  private KvLayout() {}
+record KvLayout(int kvHeads, int headDim, int blockSize) {
+  static final int GRANULE = 16;
 
-  /** Bytes of one block of the keys, or of the values. */
-  static long blockBytes(AttentionShape shape, int blockSize) {
-    return (long) shape.kvHeads() * blockSize * shape.headDim() * Float.BYTES;
+  /**
+   * @throws IllegalArgumentException when blocks are no whole vectors
+   */
+  KvLayout {
+    if (blockSize < GRANULE || 128 % blockSize != 0) {
+      throw new IllegalArgumentException(
+          "--block-size " + blockSize + " is not supported: on a CPU it is 16, 32, 64 or 128");
+    }
   }
 
-  /** The byte, in keys and in values, where a head of a block's token starts. */
-  static long offset(KvCache cache, int block, int head, int token) {
-    AttentionShape shape = cache.shape();
-    long headOfBlock = (long) block * shape.kvHeads() + head;
-    return (headOfBlock * cache.blockSize() + token) * shape.headDim() * Float.BYTES;
+  static KvLayout of(AttentionShape shape, int blockSize) {
+    return new KvLayout(shape.kvHeads(), shape.headDim(), blockSize);
   }
 
-  /** The block that holds a position of a sequence of the batch. */
-  static int block(AttentionBatch batch, KvCache cache, int sequence, int position) {
-    MemorySegment tables = NativeMemory.segment(batch.blockTables());
-    long row = sequence * batch.blockTables().rowBytes();
-    long column = position / cache.blockSize();
-    return tables.get(NativeMemory.INT, row + column * Integer.BYTES);
+  static KvLayout of(KvCache cache) {
+    return of(cache.shape(), cache.blockSize());
+  }
+
+  /** Bytes from one element of a token's key to the next. */
+  long keyStride() {
+    return 4L * blockSize;
+  }
+
+  /** Bytes from one token's value to the next. */
+  long valueStride() {
+    return 4L * Math.ceilDiv(headDim, GRANULE) * GRANULE;
+  }
+
+  /** Bytes of the keys of one block, all heads. */
+  long keyBlockBytes() {
+    return (long) kvHeads * headDim * keyStride();
+  }
+
+  /** Bytes of the values of one block, all heads. */
+  long valueBlockBytes() {
+    return (long) kvHeads * blockSize * valueStride();
+  }
+
+  /** Offset of the first element of the key of a block's first token. */
+  long keys(int block, int head) {
+    return block * keyBlockBytes() + (long) head * headDim * keyStride();
+  }
+
+  /** Offset of the first element of the value of a block's first token. */
+  long values(int block, int head) {
+    return block * valueBlockBytes() + (long) head * blockSize * valueStride();
   }
 }

@@ -27,6 +27,16 @@ final class NativeMemory {
     return segment(tensor.buffer());
   }
 
+  /** The address of a tensor's first element. */
+  static long address(Tensor tensor) {
+    return segment(tensor).address();
+  }
+
+  /** The address of a buffer of this device. */
+  static long address(Buffer buffer) {
+    return segment(buffer).address();
+  }
+
   /** Element {@code index} of an I32 vector. */
   static int integer(Tensor vector, int index) {
     return segment(vector).get(INT, (long) index * Integer.BYTES);

@@ -1,6 +1,7 @@
 package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.Ops;
+import java.lang.foreign.Arena;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -12,10 +13,10 @@ import jdk.incubator.vector.FloatVector;
  */
 record OpsSelection(Ops ops, String name, String reason, boolean fast) {
   private static final String VECTOR_MODULE = "jdk.incubator.vector";
-  private static final int LEAST_BITS = 128;
+  private static final int LEAST_BITS = 256;
 
   /** The operations on vectors where this Java and this processor have them. */
-  static OpsSelection best(ThreadTeam team) {
+  static OpsSelection best(ThreadTeam team, Arena arena) {
     if (ModuleLayer.boot().findModule(VECTOR_MODULE).isEmpty()) {
       return scalar(
           team, "module " + VECTOR_MODULE + " is missing; add --add-modules " + VECTOR_MODULE);
@@ -24,7 +25,7 @@ record OpsSelection(Ops ops, String name, String reason, boolean fast) {
     if (bits < LEAST_BITS) {
       return scalar(team, "vectors of this processor have " + bits + " bits, not " + LEAST_BITS);
     }
-    return vector(team, bits);
+    return vector(team, arena, bits);
   }
 
   /** The scalar operations, whatever the processor has. */
@@ -32,8 +33,12 @@ record OpsSelection(Ops ops, String name, String reason, boolean fast) {
     return new OpsSelection(new ScalarOps(team), "scalar", reason, false);
   }
 
-  private static OpsSelection vector(ThreadTeam team, int bits) {
-    return scalar(team, "operations on vectors of " + bits + " bits are not in this build");
+  private static OpsSelection vector(ThreadTeam team, Arena arena, int bits) {
+    return new OpsSelection(
+        new VectorOps(team, arena),
+        "Vector API, " + bits + " bit",
+        "the Vector API is there, with vectors of " + bits + " bits",
+        true);
   }
 
   /** Apart, because it cannot be loaded where the module is missing. */

@@ -248,35 +248,49 @@ final class ScalarOps implements Ops {
     return new Vector(segment(tensor), offset, shape.headDim());
   }
 
-  /** Floats in device memory. */
-  private record Vector(MemorySegment memory, long offset, int length) {
+  /** Floats in device memory, {@code stride} bytes from one to the next. */
+  private record Vector(MemorySegment memory, long offset, int length, long stride) {
+    Vector(MemorySegment memory, long offset, int length) {
+      this(memory, offset, length, Float.BYTES);
+    }
+
     float get(int index) {
-      return memory.get(NativeMemory.FLOAT, offset + (long) index * Float.BYTES);
+      return memory.get(NativeMemory.FLOAT, offset + index * stride);
     }
 
     void set(int index, float value) {
-      memory.set(NativeMemory.FLOAT, offset + (long) index * Float.BYTES, value);
+      memory.set(NativeMemory.FLOAT, offset + index * stride, value);
     }
 
     void copyFrom(Vector other) {
-      MemorySegment.copy(other.memory, other.offset, memory, offset, TensorType.F32.bytes(length));
+      for (int i = 0; i < length; i++) {
+        set(i, other.get(i));
+      }
     }
   }
 
   /** A key-value head of the sequence that a row of the batch belongs to. */
   private record Head(KvCache cache, AttentionBatch batch, int row, int kvHead) {
     Vector key(int position) {
-      return new Vector(segment(cache.keys()), offset(position), cache.shape().headDim());
+      KvLayout layout = KvLayout.of(cache);
+      long offset = layout.keys(block(position), kvHead) + (long) token(position) * Float.BYTES;
+      return new Vector(segment(cache.keys()), offset, layout.headDim(), layout.keyStride());
     }
 
     Vector value(int position) {
-      return new Vector(segment(cache.values()), offset(position), cache.shape().headDim());
+      KvLayout layout = KvLayout.of(cache);
+      long offset = layout.values(block(position), kvHead) + token(position) * layout.valueStride();
+      return new Vector(segment(cache.values()), offset, layout.headDim());
     }
 
-    private long offset(int position) {
-      int sequence = integer(batch.rowSequences(), row);
-      int block = KvLayout.block(batch, cache, sequence, position);
-      return KvLayout.offset(cache, block, kvHead, position % cache.blockSize());
+    private int token(int position) {
+      return position % cache.blockSize();
+    }
+
+    private int block(int position) {
+      long row = integer(batch.rowSequences(), this.row) * batch.blockTables().rowBytes();
+      long column = position / cache.blockSize();
+      return segment(batch.blockTables()).get(NativeMemory.INT, row + column * Integer.BYTES);
     }
   }
 }
