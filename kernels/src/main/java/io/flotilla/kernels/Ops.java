@@ -16,6 +16,15 @@ public interface Ops {
   void embed(Stream stream, Tensor table, Tensor ids, Tensor out);
 
   /**
+   * {@link #embed} from a part of the table: the row of an id outside the part is zero.
+   *
+   * @param firstId the id of the part's first row
+   */
+  default void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot split a vocabulary over ranks");
+  }
+
+  /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
    * {@code out} may be {@code x}.
    */

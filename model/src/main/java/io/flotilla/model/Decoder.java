@@ -17,6 +17,7 @@ import io.flotilla.model.layer.RopeTables;
 import io.flotilla.model.layer.Scratch;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.Share;
 import io.flotilla.model.layer.TensorParallel;
 import io.flotilla.model.layer.VocabularyEmbedding;
 import io.flotilla.model.layer.VocabularyHead;
@@ -38,12 +39,14 @@ final class Decoder implements CausalLm {
   private final @Nullable Head head;
   private final Scratch scratch;
   private final int vocabularySize;
+  private final Share vocabularyShare;
   private final Footprint footprint;
 
   Decoder(ModelFamily family, ModelConfig config, ShardLoader loader, ModelLimits limits) {
     TensorParallel parallel = loader.parallel();
     this.slice = limits.slice();
     this.vocabularySize = config.vocabularySize();
+    this.vocabularyShare = parallel.vocabulary(vocabularySize);
     this.attention = SelfAttention.shape(config, parallel);
     this.embedding =
         slice.embedding()
@@ -81,6 +84,11 @@ final class Decoder implements CausalLm {
   @Override
   public int vocabularySize() {
     return vocabularySize;
+  }
+
+  @Override
+  public Share vocabularyShare() {
+    return vocabularyShare;
   }
 
   @Override
@@ -153,7 +161,11 @@ final class Decoder implements CausalLm {
       this.delta = Tensor.allocate(loader.device(), TensorType.F32, maxRows, hidden);
       this.normed = Tensor.allocate(loader.device(), TensorType.F32, maxRows, hidden);
       this.logits =
-          Tensor.allocate(loader.device(), TensorType.F32, maxRows, config.vocabularySize());
+          Tensor.allocate(
+              loader.device(),
+              TensorType.F32,
+              maxRows,
+              loader.parallel().vocabulary(config.vocabularySize()).count());
     }
 
     long bytes() {

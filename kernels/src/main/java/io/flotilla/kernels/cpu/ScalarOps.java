@@ -47,6 +47,22 @@ final class ScalarOps implements Ops {
   }
 
   @Override
+  public void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    team.run(
+        out.rows(),
+        (row, _) -> {
+          int id = integer(ids, row) - firstId;
+          MemorySegment to = segment(out).asSlice(row * out.rowBytes());
+          if (id >= 0 && id < table.rows()) {
+            BlockFormat.widen(
+                table.type(), segment(table), id * table.rowBytes(), out.columns(), to);
+          } else {
+            to.asSlice(0, TensorType.F32.bytes(out.columns())).fill((byte) 0);
+          }
+        });
+  }
+
+  @Override
   public void rmsNorm(Stream stream, Tensor x, Tensor weight, float epsilon, Tensor out) {
     team.run(x.rows(), (row, _) -> normalise(vector(x, row), weight, epsilon, vector(out, row)));
   }

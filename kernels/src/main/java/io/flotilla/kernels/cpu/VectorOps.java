@@ -41,6 +41,11 @@ final class VectorOps implements Ops {
   }
 
   @Override
+  public void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    scalar.embedPart(stream, table, firstId, ids, out);
+  }
+
+  @Override
   public void rmsNorm(Stream stream, Tensor x, Tensor weight, float epsilon, Tensor out) {
     long weights = NativeMemory.address(weight);
     int columns = x.columns();

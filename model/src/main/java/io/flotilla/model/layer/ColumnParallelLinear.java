@@ -23,8 +23,16 @@ public final class ColumnParallelLinear {
    * name.bias} of {@code [outputs]}.
    *
    * @param outputs over all ranks
+   * @param share this rank's outputs
    */
-  public record Part(String name, int outputs) {}
+  public record Part(String name, int outputs, Share share) {
+    /** A part whose outputs are shared evenly. */
+    static Part even(ShardLoader loader, String name, int outputs) {
+      TensorParallel parallel = loader.parallel();
+      int count = parallel.share(outputs, "rows of " + name);
+      return new Part(name, outputs, new Share(parallel.rank() * count, count));
+    }
+  }
 
   /**
    * @param bias whether every part has a bias
@@ -36,11 +44,11 @@ public final class ColumnParallelLinear {
     List<Tensor> loadedBiases = new ArrayList<>();
     int columns = 0;
     for (Part part : parts) {
-      Tensor weight = loader.rowShard(part.name + ".weight", part.outputs, inputs);
+      Tensor weight = loader.rows(part.name + ".weight", part.outputs, inputs, part.share);
       loadedWeights.add(weight);
       columns += weight.rows();
       if (bias) {
-        loadedBiases.add(loader.vectorShard(part.name + ".bias", part.outputs));
+        loadedBiases.add(loader.elements(part.name + ".bias", part.outputs, part.share));
       }
     }
     this.weights = List.copyOf(loadedWeights);

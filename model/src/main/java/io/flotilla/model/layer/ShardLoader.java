@@ -5,6 +5,7 @@ import io.flotilla.checkpoint.ElementType;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
@@ -13,6 +14,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * Brings one rank's shard of the weights to its device. Matrices are used where they lie; vectors
@@ -28,13 +31,31 @@ public final class ShardLoader {
   private final Device device;
   private final Stream stream;
   private final TensorParallel parallel;
+  private final Collectives collectives;
+  private final Map<String, Long> mapped = new HashMap<>();
   private long widenedBytes;
 
+  /** A loader of whole layers, for one rank. */
   public ShardLoader(WeightSource source, Device device, Stream stream, TensorParallel parallel) {
+    this(source, device, stream, parallel, Collectives.ALONE);
+  }
+
+  /**
+   * A loader of one rank's part of each layer.
+   *
+   * @param collectives joins the ranks that share a layer
+   */
+  public ShardLoader(
+      WeightSource source,
+      Device device,
+      Stream stream,
+      TensorParallel parallel,
+      Collectives collectives) {
     this.source = source;
     this.device = device;
     this.stream = stream;
     this.parallel = parallel;
+    this.collectives = collectives;
   }
 
   public Device device() {
@@ -43,6 +64,16 @@ public final class ShardLoader {
 
   public TensorParallel parallel() {
     return parallel;
+  }
+
+  /** Joins the ranks that share a layer. */
+  public Collectives collectives() {
+    return collectives;
+  }
+
+  /** Bytes of the parts of matrices loaded so far, each counted once. */
+  public long mappedBytes() {
+    return mapped.values().stream().mapToLong(Long::longValue).sum();
   }
 
   /** Bytes of the F32 copies made so far. */
@@ -58,18 +89,38 @@ public final class ShardLoader {
    */
   public Tensor rowShard(String name, int rows, int columns) {
     int share = parallel.share(rows, "rows of " + name);
-    return matrix(name, rows, columns).sliceRows(parallel.rank() * share, share);
+    return rows(name, rows, columns, new Share(parallel.rank() * share, share));
+  }
+
+  /**
+   * Some rows of the matrix {@code [rows, columns]}.
+   *
+   * @throws CheckpointException when the matrix is missing or has another shape
+   */
+  public Tensor rows(String name, int rows, int columns, Share share) {
+    Tensor whole = matrix(name, rows, columns);
+    mapped.put(name, share.count() * whole.rowBytes());
+    return whole.sliceRows(share.first(), share.count());
   }
 
   /**
    * This rank's columns of the matrix {@code [rows, columns]}.
    *
    * @throws CheckpointException when the matrix is missing or has another shape
-   * @throws IllegalArgumentException when the columns cannot be shared evenly
+   * @throws IllegalArgumentException when the columns cannot be shared evenly, in whole blocks
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    return matrix(name, rows, columns).sliceColumns(parallel.rank() * share, share);
+    Tensor whole = matrix(name, rows, columns);
+    int block = whole.type().blockElements();
+    if (share % block != 0) {
+      throw new IllegalArgumentException(
+          ("--tensor-parallel-size %d splits the %d columns of %s into parts of %d, no whole blocks"
+                  + " of %d (%s): use fewer ranks, or a file of another type")
+              .formatted(parallel.size(), columns, name, share, block, whole.type()));
+    }
+    mapped.put(name, rows * whole.type().bytes(share));
+    return whole.sliceColumns(parallel.rank() * share, share);
   }
 
   /**
@@ -88,7 +139,16 @@ public final class ShardLoader {
    */
   public Tensor vectorShard(String name, int length) {
     int share = parallel.share(length, "elements of " + name);
-    return widen(source.tensor(name, length), parallel.rank() * share, share);
+    return elements(name, length, new Share(parallel.rank() * share, share));
+  }
+
+  /**
+   * Some elements of a vector, as F32 {@code [1, share.count()]}.
+   *
+   * @throws CheckpointException when it is missing, has another length or is quantised
+   */
+  public Tensor elements(String name, int length, Share share) {
+    return widen(source.tensor(name, length), share.first(), share.count());
   }
 
   /** Copies host memory to the device and waits for the copy. */
