@@ -18,6 +18,8 @@ final class Slot {
   private int[] prompt = NO_HISTORY;
   private int generated;
   private int lastSample;
+  private int admissions;
+  private int awaitedSamples;
 
   /** Forgets the sequence before and takes another. */
   void admit(Admission admission) {
@@ -27,6 +29,8 @@ final class Slot {
     blockCount = 0;
     generated = history.length - promptLength;
     lastSample = 0;
+    admissions++;
+    awaitedSamples = 0;
     counting = Sampler.penalises(sampling);
     counts = new TokenCounts();
     if (counting) {
@@ -78,6 +82,26 @@ final class Slot {
   /** The prompt whose log-probabilities were asked for; else empty. */
   int[] scoredPrompt() {
     return prompt;
+  }
+
+  /** Counts the sequences this slot has had, to tell them apart. */
+  int admissions() {
+    return admissions;
+  }
+
+  /** Another rank samples a token, which is still to come. */
+  void awaitSample() {
+    awaitedSamples++;
+  }
+
+  boolean isSampleAwaited() {
+    return awaitedSamples > 0;
+  }
+
+  /** A token that was awaited has come; negative when there was none to sample. */
+  void receiveSample(int token) {
+    awaitedSamples--;
+    lastSample = Math.max(token, 0);
   }
 
   /** A token was sampled; {@link Sampler#NONE} when there was none to sample. */
