@@ -62,9 +62,7 @@ class LayoutOracleTest {
               .usingRecursiveComparison()
               .isEqualTo(alone.samples().get(token).logprobs());
         }
-        assertThat(together.get(i).prompt())
-            .usingRecursiveComparison()
-            .isEqualTo(alone.prompt());
+        assertThat(together.get(i).prompt()).usingRecursiveComparison().isEqualTo(alone.prompt());
       }
     }
   }

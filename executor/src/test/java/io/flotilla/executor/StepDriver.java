@@ -129,8 +129,7 @@ final class StepDriver {
                 Arrays.copyOfRange(
                     sequence.history(), sequence.computed, sequence.computed + count))
             : new PreviousSample();
-    boolean sample =
-        sequence.computed + count == sequence.request.prompt.length + sequence.planned;
+    boolean sample = sequence.computed + count == sequence.request.prompt.length + sequence.planned;
     SequenceStep planned =
         new SequenceStep(sequence.slot, admission, sequence.computed, tokens, newBlocks, sample);
     sequence.computed += count;
@@ -143,8 +142,11 @@ final class StepDriver {
     int[] blocks = new int[Math.ceilDiv(TinyModel.MAX_LENGTH, TinyModel.BLOCK_SIZE)];
     int shared = 0;
     for (Sequence other : sequences) {
-      int common = other == sequence ? 0 : Arrays.mismatch(sequence.history(), other.history());
-      int full = Math.min(common < 0 ? 0 : common, other.computed) / TinyModel.BLOCK_SIZE;
+      int[] history = sequence.history();
+      int common = other == sequence ? 0 : Arrays.mismatch(history, other.history());
+      // The last token is computed anyway, since its logits are wanted.
+      int usable = Math.min(common < 0 ? 0 : common, history.length - 1);
+      int full = Math.min(usable, other.computed) / TinyModel.BLOCK_SIZE;
       if (full > shared && other.admitted && sequence.request.sampling.promptLogprobs() < 0) {
         shared = full;
         System.arraycopy(other.blocks, 0, blocks, 0, shared);

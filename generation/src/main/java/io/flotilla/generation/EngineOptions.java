@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param dtype type of activations and KV cache: {@code auto} or {@code float32} on a CPU
  * @param device {@code auto} or {@code cpu}
  * @param threads CPU threads, or 0 for all cores
+ * @param placement where the ranks run and what they hold
  * @param maxModelLength tokens of prompt and output together, or 0 for the model's own
  * @param maxSequences sequences that run at once
  * @param maxBatchedTokens tokens a step computes at most
@@ -32,6 +33,7 @@ public record EngineOptions(
     String device,
     int threads,
     Topology topology,
+    Placement placement,
     int maxModelLength,
     int maxSequences,
     int maxBatchedTokens,
@@ -52,6 +54,7 @@ public record EngineOptions(
         "auto",
         0,
         Topology.SINGLE,
+        Placement.DEFAULT,
         0,
         256,
         2048,
@@ -74,6 +77,7 @@ public record EngineOptions(
         device,
         threads,
         topology,
+        placement,
         maxModelLength,
         maxSequences,
         maxBatchedTokens,

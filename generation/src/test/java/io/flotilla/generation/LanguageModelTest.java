@@ -192,6 +192,7 @@ class LanguageModelTest {
         "auto",
         1,
         Topology.SINGLE,
+        Placement.DEFAULT,
         length,
         4,
         256,

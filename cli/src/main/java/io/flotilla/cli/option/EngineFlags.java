@@ -2,6 +2,8 @@ package io.flotilla.cli.option;
 
 import io.flotilla.executor.Topology;
 import io.flotilla.generation.EngineOptions;
+import io.flotilla.generation.Placement;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
@@ -20,7 +22,7 @@ public final class EngineFlags {
   @ArgGroup(
       validate = false,
       order = 30,
-      heading = "%nParallelism (this version runs one replica of one rank):%n")
+      heading = "%nParallelism:%n")
   private final ParallelFlags parallel = new ParallelFlags();
 
   private static final class ModelFlags {
@@ -144,6 +146,25 @@ public final class EngineFlags {
     private int pipeline = 1;
 
     @Option(
+        names = "--pipeline-layers",
+        paramLabel = "N,N,...",
+        split = ",",
+        description = "Layers of each stage, such as 10,12,10. Default: balanced by weight.")
+    private List<Integer> pipelineLayers = List.of();
+
+    @Option(
+        names = "--cores-per-rank",
+        paramLabel = "N",
+        defaultValue = "0",
+        description = "CPU cores of each rank. Default: all cores shared out evenly.")
+    private int coresPerRank = 0;
+
+    @Option(
+        names = "--oversubscribe",
+        description = "Allow more ranks than there are cores for; slow, to try layouts out.")
+    private boolean oversubscribe;
+
+    @Option(
         names = {"--data-parallel-size", "-dp"},
         paramLabel = "N",
         defaultValue = "1",
@@ -188,7 +209,8 @@ public final class EngineFlags {
         oneOf("--dtype", model.dtype, "auto", "float32"),
         oneOf("--device", run.device, "auto", "cpu"),
         run.threads,
-        Topology.SINGLE,
+        new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, false),
+        new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,
@@ -201,8 +223,6 @@ public final class EngineFlags {
 
   private void refuseLargerLayouts() {
     Map.of(
-            "--tensor-parallel-size", parallel.tensor,
-            "--pipeline-parallel-size", parallel.pipeline,
             "--data-parallel-size", parallel.data,
             "--decode-context-parallel-size", parallel.decodeContext)
         .forEach(
@@ -212,13 +232,13 @@ public final class EngineFlags {
                     flag
                         + " is "
                         + size
-                        + ", but this version runs one replica of one rank: use 1");
+                        + ", but this version runs one replica and splits no context: use 1");
               }
             });
     if (parallel.expertParallel) {
       throw new UsageException(
-          "--enable-expert-parallel needs a mixture of experts on several ranks, and this version"
-              + " runs one rank: leave it out");
+          "--enable-expert-parallel needs a mixture of experts, which this version does not run:"
+              + " leave it out");
     }
   }
 
@@ -227,6 +247,9 @@ public final class EngineFlags {
       atLeast("--max-num-seqs", run.maxSequences, 1);
     }
     atLeast("--max-num-batched-tokens", run.maxBatchedTokens, 1);
+    atLeast("--tensor-parallel-size", parallel.tensor, 1);
+    atLeast("--pipeline-parallel-size", parallel.pipeline, 1);
+    atLeast("--cores-per-rank", parallel.coresPerRank, 0);
     Map.of(
             "--threads", run.threads,
             "--max-model-len", run.maxModelLength,
