@@ -75,7 +75,8 @@ class LayoutTest {
   @Test
   void refusesAQuantisedSplitInsideABlock() {
     ModelConfig config = TinyModel.config("LlamaForCausalLM", 8, 4, 32, 300);
-    try (TinyModel model = new TinyModel("quantised", config, new DummyWeights(config, ElementType.Q8_0, 1))) {
+    try (TinyModel model =
+        new TinyModel("quantised", config, new DummyWeights(config, ElementType.Q8_0, 1))) {
       assertThatIllegalArgumentException()
           .isThrownBy(() -> model.start(2, 1))
           .withMessage(
@@ -87,7 +88,8 @@ class LayoutTest {
 
   @Test
   void everyRankHasTheBlocksOfTheRankWithTheFewest() {
-    try (TinyModel model = new TinyModel("uneven", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 1));
+    try (TinyModel model =
+            new TinyModel("uneven", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 1));
         LocalExecutor executor = model.start(TinyModel.options(2, 2, List.of(1, 7)))) {
       List<MemoryPlan> memories = executor.memories();
       assertThat(memories).hasSize(4).allMatch(plan -> plan.kvBlocks() == executor.kvBlocks());
@@ -102,7 +104,8 @@ class LayoutTest {
 
   @Test
   void theRanksWeightsAreTheModels() {
-    try (TinyModel model = new TinyModel("shared", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 1));
+    try (TinyModel model =
+            new TinyModel("shared", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 1));
         LocalExecutor one = model.start(1, 1);
         LocalExecutor many = model.start(4, 2)) {
       long sum = many.memories().stream().mapToLong(MemoryPlan::weights).sum();

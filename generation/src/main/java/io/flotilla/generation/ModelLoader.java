@@ -143,8 +143,7 @@ final class ModelLoader {
     }
   }
 
-  private ExecutorOptions sizesOrClose(
-      ModelSource source, Layout layout, List<Device> devices) {
+  private ExecutorOptions sizesOrClose(ModelSource source, Layout layout, List<Device> devices) {
     boolean sized = false;
     try {
       ExecutorOptions sizes = sizes(source, layout, devices.getFirst());
@@ -163,7 +162,9 @@ final class ModelLoader {
     long block = layout.largestKvBlockBytes(config, device, options.blockSize());
     int length = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
     long kvCache =
-        options.kvCacheBytes() > 0 ? options.kvCacheBytes() : share(source, layout.ranks(), block, length);
+        options.kvCacheBytes() > 0
+            ? options.kvCacheBytes()
+            : share(source, layout.ranks(), block, length);
     long fitting = kvCache / block * options.blockSize();
     if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
       LOG.warn(

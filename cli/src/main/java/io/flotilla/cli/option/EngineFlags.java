@@ -19,10 +19,7 @@ public final class EngineFlags {
   @ArgGroup(validate = false, order = 20, heading = "%nEngine:%n")
   private final RunFlags run = new RunFlags();
 
-  @ArgGroup(
-      validate = false,
-      order = 30,
-      heading = "%nParallelism:%n")
+  @ArgGroup(validate = false, order = 30, heading = "%nParallelism:%n")
   private final ParallelFlags parallel = new ParallelFlags();
 
   private static final class ModelFlags {
