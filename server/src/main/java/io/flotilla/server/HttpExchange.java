@@ -5,9 +5,9 @@ import io.flotilla.server.openai.EventStreamWriter;
 import io.flotilla.server.openai.Exchange;
 import io.flotilla.server.openai.OpenAiError;
 import io.flotilla.server.openai.RefusedException;
-import io.helidon.common.socket.HelidonSocket;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
+import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
@@ -24,15 +24,17 @@ final class HttpExchange implements Exchange {
   private final long arrival = System.nanoTime();
   private final ServerRequest request;
   private final ServerResponse response;
-  private final HelidonSocket connection;
+  private final ConnectionContext connection;
   private final BodyDeadline deadline;
   private final int maxBodyBytes;
+  private boolean begun;
   private boolean watched;
+  private volatile boolean gone;
 
   HttpExchange(
       ServerRequest request,
       ServerResponse response,
-      HelidonSocket connection,
+      ConnectionContext connection,
       BodyDeadline deadline,
       long maxBodyBytes) {
     this.request = request;
@@ -98,6 +100,7 @@ final class HttpExchange implements Exchange {
 
   @Override
   public EventStreamWriter events() {
+    begun = true;
     response.header(HeaderNames.CONTENT_TYPE, "text/event-stream; charset=utf-8");
     response.header(HeaderNames.CACHE_CONTROL, "no-cache");
     // Proxies such as nginx would hold events back.
@@ -105,13 +108,27 @@ final class HttpExchange implements Exchange {
     return new EventStreamWriter(response.outputStream());
   }
 
+  /**
+   * {@inheritDoc} Before the answer begins, a thread waits for the end of what the client sends;
+   * afterwards a failed write tells. The connection then serves no other request, because that
+   * thread may have read a part of it.
+   */
   @Override
   public boolean isClientGone() {
-    if (!watched) {
+    if (!watched && !begun) {
       watched = true;
-      connection.idle();
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      Thread.ofVirtual().name("client-watch").start(this::watch);
     }
-    return !connection.isConnected();
+    return gone;
+  }
+
+  private void watch() {
+    try {
+      connection.dataReader().pullData();
+    } catch (RuntimeException _) {
+      gone = true;
+    }
   }
 
   private static ClientGoneException gone(Exception cause) {

@@ -20,9 +20,6 @@ import java.util.List;
  * answers are read and written by blocking calls on it.
  */
 public final class OpenAiServer implements AutoCloseable {
-  /** Helidon takes a client for gone when it was silent for this long, even while it is served. */
-  private static final Duration LONGEST_ANSWER = Duration.ofDays(7);
-
   private static final Duration IDLE_CONNECTION = Duration.ofMinutes(5);
   private static final int MAX_HEADERS_BYTES = 64 << 10;
 
@@ -63,8 +60,7 @@ public final class OpenAiServer implements AutoCloseable {
             .routing(routing)
             .maxPayloadSize(-1)
             .idleConnectionTimeout(IDLE_CONNECTION)
-            .connectionOptions(
-                SocketOptions.builder().tcpNoDelay(true).readTimeout(LONGEST_ANSWER).build())
+            .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build())
             .protocolsDiscoverServices(false)
             .addProtocol(
                 Http1Config.builder()

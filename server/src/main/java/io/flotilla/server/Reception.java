@@ -4,9 +4,9 @@ import io.flotilla.server.openai.ClientGoneException;
 import io.flotilla.server.openai.Endpoint;
 import io.flotilla.server.openai.OpenAiError;
 import io.flotilla.server.openai.RefusedException;
-import io.helidon.common.socket.HelidonSocket;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.Method;
+import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.FilterChain;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.HttpRouting;
@@ -132,7 +132,7 @@ final class Reception {
 
   private void run(Endpoint endpoint, ServerRequest request, ServerResponse response)
       throws InterruptedException {
-    HelidonSocket connection = connections.ofThisThread();
+    ConnectionContext connection = connections.ofThisThread();
     HttpExchange exchange =
         new HttpExchange(request, response, connection, deadline, options.maxBodyBytes());
     try {
@@ -141,11 +141,11 @@ final class Reception {
       Replies.error(response, e.error());
     } catch (ClientGoneException | UncheckedIOException e) {
       LOG.debug("A client left {}", request.path().path(), e);
-      connection.close();
+      connection.serverSocket().close();
     } catch (RuntimeException e) {
       LOG.error("Internal error in {}", request.path().path(), e);
       if (response.isSent()) {
-        connection.close();
+        connection.serverSocket().close();
       } else {
         Replies.error(response, OpenAiError.internal());
       }
