@@ -45,10 +45,6 @@ public record ExecutorOptions(
     requireOne("--data-parallel-size", topology.data());
     requireOne("--prefill-context-parallel-size", topology.prefillContext());
     requireOne("--decode-context-parallel-size", topology.decodeContext());
-    if (topology.expertParallel()) {
-      throw new IllegalArgumentException(
-          "--enable-expert-parallel is not supported: no supported model has experts");
-    }
     requirePositive("--max-model-len", maxModelLength);
     requirePositive("--max-num-seqs", maxSequences);
     requirePositive("--max-num-batched-tokens", maxBatchedTokens);

@@ -3,6 +3,7 @@ package io.flotilla.executor;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Device;
+import io.flotilla.model.Architectures;
 import io.flotilla.model.StageSlice;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.TensorParallel;
@@ -26,10 +27,9 @@ public record Layout(List<StageSlice> stages, int tensor) {
    * @throws IllegalArgumentException with the numbers and the flag, when the model does not divide
    */
   public static Layout of(Topology topology, List<Integer> pipelineLayers, ModelConfig config) {
-    TensorParallel first = new TensorParallel(0, topology.tensor());
-    SelfAttention.shape(config, first);
-    first.share(config.intermediateSize(), "columns of the MLP");
-    first.vocabulary(config.vocabularySize());
+    Architectures.requireSupported(config);
+    Architectures.requireShareable(
+        config, new TensorParallel(0, topology.tensor()), topology.expertParallel());
     StageSplit split = new StageSplit(config);
     List<Integer> counts =
         pipelineLayers.isEmpty()

@@ -63,7 +63,14 @@ final class Rank implements AutoCloseable {
             options.maxModelLength(),
             options.maxBatchedTokens(),
             StepScoring.rowsAtOnce(options, config.vocabularySize()));
-    ShardLoader loader = new ShardLoader(weights, device, stream, place.tensor(), place.layers());
+    ShardLoader loader =
+        new ShardLoader(
+            weights,
+            device,
+            stream,
+            place.tensor(),
+            place.layers(),
+            options.topology().expertParallel());
     this.model = Architectures.load(config, loader, limits);
     List<KvCache> allocated = new ArrayList<>();
     for (int layer = 0; layer < place.slice().layers(); layer++) {

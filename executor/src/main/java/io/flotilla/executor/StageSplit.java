@@ -1,5 +1,6 @@
 package io.flotilla.executor;
 
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.model.StageSlice;
 import java.util.ArrayList;
@@ -19,7 +20,12 @@ final class StageSplit {
     this.layers = config.layers();
     double hidden = config.hiddenSize();
     double attention = 2 * hidden * (config.heads() + config.kvHeads()) * config.headDim();
-    double feedForward = 3 * hidden * config.intermediateSize();
+    ExpertConfig experts = config.experts();
+    double width =
+        experts == null
+            ? config.intermediateSize()
+            : (double) experts.count() * experts.intermediateSize();
+    double feedForward = 3 * hidden * width;
     this.headLayers = config.vocabularySize() * hidden / (attention + feedForward);
   }
 

@@ -31,7 +31,8 @@ class LayoutOracleTest {
   })
   void pocketGivesTheLogitsOfOneRank(int tensor, int pipeline) {
     try (TinyModel model = TinyModel.pocket()) {
-      compareWithOneRank(model, tensor, pipeline, 31L * tensor + pipeline);
+      Topology topology = new Topology(1, pipeline, tensor, 1, 1, false);
+      compareWithOneRank(model, topology, 31L * tensor + pipeline);
     }
   }
 
@@ -42,16 +43,30 @@ class LayoutOracleTest {
     int tensor = 1 << random.nextInt(4);
     int pipeline = Math.min(8 / tensor, 1 + random.nextInt(4));
     try (TinyModel model = TinyModel.random(random, tensor)) {
-      compareWithOneRank(model, tensor, pipeline, seed);
+      compareWithOneRank(model, new Topology(1, pipeline, tensor, 1, 1, false), seed);
     }
   }
 
   @ParameterizedTest
-  @CsvSource({"2,1", "1,3", "2,2", "8,1"})
-  void companyChangesNoBit(int tensor, int pipeline) {
+  @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+  void mixturesOfExpertsGiveTheLogitsOfOneRank(long seed) {
+    Random random = new Random(seed);
+    int tensor = 1 << random.nextInt(4);
+    int pipeline = Math.min(8 / tensor, 1 + random.nextInt(4));
+    Topology topology = new Topology(1, pipeline, tensor, 1, 1, seed % 3 > 0);
+    try (TinyModel model = TinyModel.randomMixture(random, tensor)) {
+      compareWithOneRank(model, topology, seed);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2,1,false", "1,3,false", "2,2,true", "8,1,true"})
+  void companyChangesNoBit(int tensor, int pipeline, boolean experts) {
     Random random = new Random(tensor * 10L + pipeline);
-    try (TinyModel model = TinyModel.random(random, tensor);
-        LocalExecutor executor = model.start(tensor, pipeline)) {
+    Topology topology = new Topology(1, pipeline, tensor, 1, 1, experts);
+    try (TinyModel model =
+            experts ? TinyModel.randomMixture(random, tensor) : TinyModel.random(random, tensor);
+        LocalExecutor executor = model.start(TinyModel.options(topology, List.of()))) {
       List<Request> requests = requests(model, random);
       List<Generated> together = StepDriver.run(executor, requests, 5);
       for (int i = 0; i < requests.size(); i++) {
@@ -67,10 +82,10 @@ class LayoutOracleTest {
     }
   }
 
-  private static void compareWithOneRank(TinyModel model, int tensor, int pipeline, long seed) {
-    String name = "%s, -tp %d -pp %d".formatted(model.name(), tensor, pipeline);
+  private static void compareWithOneRank(TinyModel model, Topology topology, long seed) {
+    String name = model.name() + ", " + topology;
     try (LocalExecutor one = model.start(1, 1);
-        LocalExecutor many = model.start(tensor, pipeline)) {
+        LocalExecutor many = model.start(TinyModel.options(topology, List.of()))) {
       List<Request> requests = requests(model, new Random(seed));
       List<Generated> expected = StepDriver.run(one, requests, seed);
       List<Generated> actual = StepDriver.run(many, requests, seed + 1);

@@ -3,6 +3,7 @@ package io.flotilla.executor;
 import io.flotilla.checkpoint.Checkpoint;
 import io.flotilla.checkpoint.DummyWeights;
 import io.flotilla.checkpoint.ElementType;
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.RopeScaling;
 import io.flotilla.checkpoint.WeightSource;
@@ -24,6 +25,7 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
 
   private static final List<String> ARCHITECTURES =
       List.of("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM");
+  private static final List<String> MIXTURES = List.of("MixtralForCausalLM", "Qwen3MoeForCausalLM");
 
   /** The model that comes with Flotilla. */
   @SuppressWarnings("MustBeClosedChecker") // Closed with the model.
@@ -46,6 +48,45 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
         "%s %d/%d heads, %s".formatted(architecture, heads, kvHeads, type),
         config,
         new DummyWeights(config, type, random.nextLong()));
+  }
+
+  /** A mixture of experts of random shape that divides by {@code tensor}. */
+  static TinyModel randomMixture(Random random, int tensor) {
+    String architecture = MIXTURES.get(random.nextInt(MIXTURES.size()));
+    boolean mixtral = architecture.startsWith("Mixtral");
+    int heads = Math.max(2, tensor);
+    ModelConfig dense = config(architecture, heads, 2, 32 * tensor, 150 + random.nextInt(100));
+    ExpertConfig experts =
+        new ExpertConfig(
+            8 * (1 + random.nextInt(2)),
+            1 + random.nextInt(4),
+            32 * tensor,
+            mixtral || random.nextBoolean(),
+            mixtral ? List.of() : List.of(random.nextInt(8)));
+    ModelConfig config =
+        new ModelConfig(
+            architecture,
+            dense.hiddenSize(),
+            dense.intermediateSize(),
+            dense.layers(),
+            dense.heads(),
+            dense.kvHeads(),
+            dense.headDim(),
+            dense.vocabularySize(),
+            dense.maxPositions(),
+            dense.rmsEpsilon(),
+            dense.ropeTheta(),
+            dense.ropeScaling(),
+            false,
+            dense.tiedEmbeddings(),
+            false,
+            false,
+            List.of(),
+            experts);
+    return new TinyModel(
+        "%s, %s".formatted(architecture, experts),
+        config,
+        new DummyWeights(config, ElementType.F32, random.nextLong()));
   }
 
   static ModelConfig config(
@@ -90,8 +131,12 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
   }
 
   static ExecutorOptions options(int tensor, int pipeline, List<Integer> pipelineLayers) {
+    return options(new Topology(1, pipeline, tensor, 1, 1, false), pipelineLayers);
+  }
+
+  static ExecutorOptions options(Topology topology, List<Integer> pipelineLayers) {
     return new ExecutorOptions(
-        new Topology(1, pipeline, tensor, 1, 1, false),
+        topology,
         MAX_LENGTH,
         MAX_SEQUENCES,
         MAX_ROWS,

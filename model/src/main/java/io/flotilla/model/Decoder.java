@@ -1,5 +1,6 @@
 package io.flotilla.model;
 
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
@@ -12,6 +13,7 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.DecoderLayer;
+import io.flotilla.model.layer.ExpertMlp;
 import io.flotilla.model.layer.RmsNorm;
 import io.flotilla.model.layer.RopeTables;
 import io.flotilla.model.layer.Scratch;
@@ -56,19 +58,44 @@ final class Decoder implements CausalLm {
     RopeTable rope = RopeTables.load(loader, config, limits.maxPositions());
     List<DecoderLayer> loaded = new ArrayList<>();
     for (int layer = slice.firstLayer(); layer < slice.endLayer(); layer++) {
-      loaded.add(family.loadLayer(loader, config, "model.layers." + layer, rope));
+      loaded.add(family.loadLayer(loader, config, layer, rope));
     }
     this.layers = List.copyOf(loaded);
     this.head = slice.head() ? new Head(loader, config, limits.maxLogitRows()) : null;
-    int intermediate = parallel.share(config.intermediateSize(), "columns of the MLP");
+    ExpertConfig experts = config.experts();
     this.scratch =
         new Scratch(
-            loader.device(), limits.maxRows(), config.hiddenSize(), attention, intermediate);
+            loader.device(),
+            limits.maxRows(),
+            config.hiddenSize(),
+            attention,
+            intermediateColumns(config, parallel, loader.isExpertParallel()),
+            experts == null ? 0 : experts.count());
     this.footprint =
         new Footprint(
             loader.widenedBytes(),
             scratch.bytes() + rope.angles().buffer().bytes(),
             head == null ? 0 : head.bytes());
+  }
+
+  /**
+   * Columns between the matrices of an MLP or an expert, whichever has more on this rank.
+   *
+   * @throws IllegalArgumentException when they cannot be shared between the ranks
+   */
+  static int intermediateColumns(
+      ModelConfig config, TensorParallel parallel, boolean expertParallel) {
+    int columns = 0;
+    for (int layer = 0; layer < config.layers(); layer++) {
+      ExpertConfig experts = config.experts(layer);
+      columns =
+          Math.max(
+              columns,
+              experts == null
+                  ? parallel.share(config.intermediateSize(), "columns of the MLP")
+                  : ExpertMlp.columns(experts, parallel, expertParallel));
+    }
+    return columns;
   }
 
   @Override

@@ -175,7 +175,9 @@ public final class EngineFlags {
         description = "Ranks a token's KV cache is spread over.")
     private int decodeContext = 1;
 
-    @Option(names = "--enable-expert-parallel", description = "Spread experts over ranks.")
+    @Option(
+        names = "--enable-expert-parallel",
+        description = "Give each tensor-parallel rank some experts whole, not a part of each.")
     private boolean expertParallel;
   }
 
@@ -206,7 +208,7 @@ public final class EngineFlags {
         oneOf("--dtype", model.dtype, "auto", "float32"),
         oneOf("--device", run.device, "auto", "cpu"),
         run.threads,
-        new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, false),
+        new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, parallel.expertParallel),
         new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
@@ -232,11 +234,6 @@ public final class EngineFlags {
                         + ", but this version runs one replica and splits no context: use 1");
               }
             });
-    if (parallel.expertParallel) {
-      throw new UsageException(
-          "--enable-expert-parallel needs a mixture of experts, which this version does not run:"
-              + " leave it out");
-    }
   }
 
   private void refuseNegatives() {

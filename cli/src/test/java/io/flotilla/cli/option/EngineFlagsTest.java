@@ -70,7 +70,8 @@ class EngineFlagsTest {
             "3,5",
             "--cores-per-rank",
             "1",
-            "--oversubscribe");
+            "--oversubscribe",
+            "--enable-expert-parallel");
 
     EngineOptions defaults = EngineOptions.of("a-model");
     assertThat(options)
@@ -84,7 +85,7 @@ class EngineFlagsTest {
                 "float32",
                 "cpu",
                 2,
-                new Topology(1, 2, 4, 1, 1, false),
+                new Topology(1, 2, 4, 1, 1, true),
                 new Placement(List.of(3, 5), 1, true),
                 64,
                 3,
@@ -103,7 +104,6 @@ class EngineFlagsTest {
     "-dp=2, --data-parallel-size is 2",
     "-dcp=2, --decode-context-parallel-size is 2",
     "-tp=0, --tensor-parallel-size is 0",
-    "--enable-expert-parallel, --enable-expert-parallel",
     "--dtype=bfloat16, --dtype is bfloat16",
     "--device=cuda, --device is cuda",
     "--load-format=pt, --load-format is pt",

@@ -32,30 +32,34 @@ public final class ShardLoader {
   private final Stream stream;
   private final TensorParallel parallel;
   private final Collectives collectives;
+  private final boolean expertParallel;
   private final Map<String, Long> mapped = new HashMap<>();
   private long widenedBytes;
 
   /** A loader of whole layers, for one rank. */
   public ShardLoader(WeightSource source, Device device, Stream stream, TensorParallel parallel) {
-    this(source, device, stream, parallel, Collectives.ALONE);
+    this(source, device, stream, parallel, Collectives.ALONE, false);
   }
 
   /**
    * A loader of one rank's part of each layer.
    *
    * @param collectives joins the ranks that share a layer
+   * @param expertParallel whether each has some experts whole, not a part of each
    */
   public ShardLoader(
       WeightSource source,
       Device device,
       Stream stream,
       TensorParallel parallel,
-      Collectives collectives) {
+      Collectives collectives,
+      boolean expertParallel) {
     this.source = source;
     this.device = device;
     this.stream = stream;
     this.parallel = parallel;
     this.collectives = collectives;
+    this.expertParallel = expertParallel;
   }
 
   public Device device() {
@@ -69,6 +73,11 @@ public final class ShardLoader {
   /** Joins the ranks that share a layer. */
   public Collectives collectives() {
     return collectives;
+  }
+
+  /** Whether each rank has some experts whole, not a part of each. */
+  public boolean isExpertParallel() {
+    return expertParallel;
   }
 
   /** Bytes of the parts of matrices loaded so far, each counted once. */
