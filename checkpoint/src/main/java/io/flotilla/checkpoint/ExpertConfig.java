@@ -12,11 +12,7 @@ import java.util.List;
  * @param denseLayers layers that have an MLP and no experts
  */
 public record ExpertConfig(
-    int count,
-    int perToken,
-    int intermediateSize,
-    boolean normalised,
-    List<Integer> denseLayers) {
+    int count, int perToken, int intermediateSize, boolean normalised, List<Integer> denseLayers) {
   public ExpertConfig {
     denseLayers = List.copyOf(denseLayers);
   }

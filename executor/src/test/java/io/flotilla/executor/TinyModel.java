@@ -136,13 +136,7 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
 
   static ExecutorOptions options(Topology topology, List<Integer> pipelineLayers) {
     return new ExecutorOptions(
-        topology,
-        MAX_LENGTH,
-        MAX_SEQUENCES,
-        MAX_ROWS,
-        64L << 20,
-        BLOCK_SIZE,
-        pipelineLayers);
+        topology, MAX_LENGTH, MAX_SEQUENCES, MAX_ROWS, 64L << 20, BLOCK_SIZE, pipelineLayers);
   }
 
   @Override

@@ -9,7 +9,7 @@ import java.util.List;
 
 /** The architectures Flotilla can serve. */
 public final class Architectures {
-  private static final List<ModelFamily> FAMILIES = 
+  private static final List<ModelFamily> FAMILIES =
       List.of(new Llama(), new Mixtral(), new Qwen2(), new Qwen3(), new Qwen3Moe());
 
   private Architectures() {}

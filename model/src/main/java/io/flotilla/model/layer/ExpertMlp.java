@@ -79,8 +79,7 @@ public final class ExpertMlp implements FeedForward {
    *
    * @throws IllegalArgumentException when the experts cannot be shared between the ranks
    */
-  public static int columns(
-      ExpertConfig config, TensorParallel parallel, boolean expertParallel) {
+  public static int columns(ExpertConfig config, TensorParallel parallel, boolean expertParallel) {
     if (expertParallel) {
       parallel.experts(config.count());
       return config.intermediateSize();
