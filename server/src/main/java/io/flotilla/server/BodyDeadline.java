@@ -1,6 +1,5 @@
 package io.flotilla.server;
 
-import io.helidon.common.socket.HelidonSocket;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -21,7 +20,7 @@ final class BodyDeadline implements AutoCloseable {
   }
 
   /** Starts a body's time; cancelling the result ends it. */
-  Future<?> start(HelidonSocket connection) {
+  Future<?> start(Connection connection) {
     return timer.schedule(connection::close, SECONDS, TimeUnit.SECONDS);
   }
 

@@ -1,7 +1,6 @@
 package io.flotilla.server;
 
 import io.helidon.common.buffers.BufferData;
-import io.helidon.common.socket.HelidonSocket;
 import io.helidon.http.HttpPrologue;
 import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http1.Http1ConnectionListener;
@@ -12,11 +11,11 @@ import io.helidon.webserver.http1.Http1ConnectionListener;
 final class Connections implements Http1ConnectionListener {
   // No leak: a connection's thread ends with the connection.
   @SuppressWarnings("ThreadLocalUsage")
-  private final ThreadLocal<HelidonSocket> current = new ThreadLocal<>();
+  private final ThreadLocal<Connection> current = new ThreadLocal<>();
 
   @Override
   public void prologue(ConnectionContext connection, HttpPrologue prologue) {
-    current.set(connection.serverSocket());
+    current.set(new Connection(connection));
   }
 
   @Override
@@ -26,7 +25,7 @@ final class Connections implements Http1ConnectionListener {
   public void data(ConnectionContext connection, byte[] data, int position, int length) {}
 
   /** The connection of the request that this thread serves. */
-  HelidonSocket ofThisThread() {
+  Connection ofThisThread() {
     return current.get();
   }
 }

@@ -5,7 +5,7 @@ import io.flotilla.server.openai.EventStreamWriter;
 import io.flotilla.server.openai.Exchange;
 import io.flotilla.server.openai.OpenAiError;
 import io.flotilla.server.openai.RefusedException;
-import io.helidon.common.socket.HelidonSocket;
+import io.helidon.common.buffers.DataReader.InsufficientDataAvailableException;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
 import io.helidon.webserver.http.ServerRequest;
@@ -24,15 +24,15 @@ final class HttpExchange implements Exchange {
   private final long arrival = System.nanoTime();
   private final ServerRequest request;
   private final ServerResponse response;
-  private final HelidonSocket connection;
+  private final Connection connection;
   private final BodyDeadline deadline;
   private final int maxBodyBytes;
-  private boolean watched;
+  private boolean begun;
 
   HttpExchange(
       ServerRequest request,
       ServerResponse response,
-      HelidonSocket connection,
+      Connection connection,
       BodyDeadline deadline,
       long maxBodyBytes) {
     this.request = request;
@@ -65,8 +65,12 @@ final class HttpExchange implements Exchange {
         throw tooLarge();
       }
       return body;
-    } catch (IOException | UncheckedIOException e) {
+    } catch (IOException | UncheckedIOException | InsufficientDataAvailableException e) {
       throw gone(e);
+    } catch (IllegalArgumentException e) {
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      throw new RefusedException(
+          OpenAiError.invalid(null, "the body's chunks cannot be read: " + e.getMessage()));
     } finally {
       time.cancel(false);
     }
@@ -91,13 +95,20 @@ final class HttpExchange implements Exchange {
             "body_too_large"));
   }
 
+  /** Whether the answer can no longer be another one. */
+  boolean hasBegun() {
+    return begun;
+  }
+
   @Override
   public void answer(JsonNode body) {
+    begun = true;
     Replies.json(response, 200, body);
   }
 
   @Override
   public EventStreamWriter events() {
+    begun = true;
     response.header(HeaderNames.CONTENT_TYPE, "text/event-stream; charset=utf-8");
     response.header(HeaderNames.CACHE_CONTROL, "no-cache");
     // Proxies such as nginx would hold events back.
@@ -107,11 +118,7 @@ final class HttpExchange implements Exchange {
 
   @Override
   public boolean isClientGone() {
-    if (!watched) {
-      watched = true;
-      connection.idle();
-    }
-    return !connection.isConnected();
+    return connection.isGone();
   }
 
   private static ClientGoneException gone(Exception cause) {

@@ -19,10 +19,6 @@ import java.util.List;
  * answers are read and written by blocking calls on it.
  */
 public final class OpenAiServer implements AutoCloseable {
-  /** Helidon takes a client for gone when it was silent for this long, even while it is served. */
-  private static final Duration LONGEST_ANSWER = Duration.ofDays(7);
-
-  private static final Duration IDLE_CONNECTION = Duration.ofMinutes(5);
   private static final int MAX_HEADERS_BYTES = 64 << 10;
 
   private final WebServer server;
@@ -61,9 +57,8 @@ public final class OpenAiServer implements AutoCloseable {
             .port(options.port())
             .routing(routing)
             .maxPayloadSize(-1)
-            .idleConnectionTimeout(IDLE_CONNECTION)
-            .connectionOptions(
-                SocketOptions.builder().tcpNoDelay(true).readTimeout(LONGEST_ANSWER).build())
+            .idleConnectionTimeout(Reception.IDLE_CONNECTION)
+            .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build())
             .protocolsDiscoverServices(false)
             .addProtocol(
                 Http1Config.builder()

@@ -119,14 +119,14 @@ class AccessTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"/", "/v1", "/v1/", "/v1/embeddings", "/chat/completions", "/favicon.ico"})
+  @ValueSource(
+      strings = {"/", "/v1", "/v1/", "/v1/embeddings", "/chat/completions", "/favicon.ico"})
   void saysThatAPathIsUnknown(String path) throws Exception {
     HttpResponse<String> response = OPEN.get(path);
     assertThat(response.statusCode()).isEqualTo(404);
     assertThat(response.headers().firstValue("Content-Type"))
         .hasValue("application/json; charset=utf-8");
-    assertThat(TestServer.parse(response).at("/error/code").stringValue())
-        .isEqualTo("not_found");
+    assertThat(TestServer.parse(response).at("/error/code").stringValue()).isEqualTo("not_found");
   }
 
   @Test
@@ -162,8 +162,7 @@ class AccessTest {
 
   @Test
   void aStarAllowsEveryOrigin() throws Exception {
-    try (TestServer server =
-        TestServer.of(new FakeModel(), options(List.of(), List.of("*")))) {
+    try (TestServer server = TestServer.of(new FakeModel(), options(List.of(), List.of("*")))) {
       assertThat(
               preflight(server, "https://any.example")
                   .headers()

@@ -30,8 +30,11 @@ final class RawConnection implements AutoCloseable {
   /** Posts a body, written with {@code '} for quotes. */
   RawConnection post(String path, String body) throws IOException {
     byte[] bytes = body.replace('\'', '"').getBytes(StandardCharsets.UTF_8);
-    return send(
-            "POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + bytes.length + "\r\n\r\n")
+    return send("POST "
+            + path
+            + " HTTP/1.1\r\nHost: h\r\nContent-Length: "
+            + bytes.length
+            + "\r\n\r\n")
         .send(bytes);
   }
 
