@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Timeout;
 import tools.jackson.databind.JsonNode;
 
 /** The bundled model behind the server, from request to answer. */
-@Timeout(60)
+@Timeout(120)
 class PocketServerTest {
   private static final TestServer SERVER = TestServer.ofPocket(4, 16);
   private static final String STORY = "{'prompt':'Once upon a time','temperature':0,";

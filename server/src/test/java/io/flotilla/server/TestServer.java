@@ -24,7 +24,7 @@ final class TestServer implements AutoCloseable {
   static final String CHAT = "/v1/chat/completions";
   static final String COMPLETIONS = "/v1/completions";
 
-  private static final Duration PATIENCE = Duration.ofSeconds(20);
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
 
   private final LanguageModel model;
   private final OpenAiServer server;
