@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.flotilla.engine.TokenEvent.FinishReason;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.http.HttpResponse;
@@ -165,7 +166,7 @@ class ConnectionsTest {
   void aSlowReaderOfAStreamHoldsUpNobody() throws Exception {
     try (Socket socket = new Socket()) {
       socket.setReceiveBufferSize(4096);
-      socket.connect(new InetSocketAddress("127.0.0.1", server.port()));
+      socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), server.port()));
       RawConnection slow = new RawConnection(socket);
       slow.post(CHAT, STREAM);
       FakeGeneration endless = model.started();

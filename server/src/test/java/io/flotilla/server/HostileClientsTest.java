@@ -110,9 +110,8 @@ class HostileClientsTest {
   @Test
   void aClientThatAsksBeforeItSendsIsToldToGoOn() throws IOException {
     try (RawConnection connection = SERVER.connect()) {
-      connection.send(
-          "POST /v1/completions HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
-              + "Content-Length: 14\r\n\r\n");
+      connection.send("POST /v1/completions HTTP/1.1\r\nHost: h\r\n");
+      connection.send("Expect: 100-continue\r\nContent-Length: 14\r\n\r\n");
       assertThat(connection.readTo("\r\n\r\n")).startsWith("HTTP/1.1 100");
       connection.send("{\"prompt\":\"a\"}");
       assertThat(connection.readTo("\r\n\r\n")).startsWith("HTTP/1.1 200");
@@ -139,9 +138,9 @@ class HostileClientsTest {
   @Test
   void requestsInOneGoAreAnsweredInOrder() throws IOException {
     try (RawConnection connection = SERVER.connect()) {
-      connection.send(
-          "GET /health HTTP/1.1\r\nHost: h\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: h\r\n"
-              + "Connection: close\r\n\r\n");
+      String healthy = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n";
+      String last = "GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+      connection.send(healthy + last);
       assertThat(connection.readAll()).startsWith("HTTP/1.1 200").contains("HTTP/1.1 404");
     }
   }

@@ -24,8 +24,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class OpenAiJavaClientTest {
   private static final TestServer SERVER =
-      TestServer.of(
-          new FakeModel().script(it -> it.say("Hel").say("lo").end(FinishReason.LENGTH)));
+      TestServer.of(new FakeModel().script(it -> it.say("Hel").say("lo").end(FinishReason.LENGTH)));
   private static final OpenAIClient CLIENT =
       OpenAIOkHttpClient.builder()
           .baseUrl(SERVER.uri("/v1").toString())
