@@ -8,7 +8,6 @@ import io.flotilla.server.openai.RefusedException;
 import io.helidon.common.buffers.DataReader.InsufficientDataAvailableException;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
-import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
@@ -117,11 +116,6 @@ final class HttpExchange implements Exchange {
     return new EventStreamWriter(response.outputStream());
   }
 
-  /**
-   * {@inheritDoc} Before the answer begins, a thread waits for the end of what the client sends;
-   * afterwards a failed write tells. The connection then serves no other request, because that
-   * thread may have read a part of it.
-   */
   @Override
   public boolean isClientGone() {
     return connection.isGone();
