@@ -23,7 +23,8 @@ final class ExpertFields {
       case "Qwen3MoeForCausalLM" ->
           experts(
               fields,
-              "num_experts",
+              // Transformers 5 calls them what Mixtral does.
+              fields.has("num_experts") ? "num_experts" : "num_local_experts",
               "moe_intermediate_size",
               fields.flag("norm_topk_prob", false),
               denseLayers(fields, layers));

@@ -103,13 +103,14 @@ class LayoutTest {
   }
 
   @Test
-  void theRanksWeightsAreTheModels() {
+  void theRanksWeightsAreTheModelsWithNormsOnEveryRankOfAStage() {
     try (TinyModel model =
             new TinyModel("shared", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 1));
         LocalExecutor one = model.start(1, 1);
         LocalExecutor many = model.start(4, 2)) {
+      long norms = 4L * (CONFIG.layers() * (2L * 64 + 2 * 32) + 64);
       long sum = many.memories().stream().mapToLong(MemoryPlan::weights).sum();
-      assertThat(sum).isEqualTo(one.memory().weights());
+      assertThat(sum).isEqualTo(one.memory().weights() + 3 * norms);
     }
   }
 

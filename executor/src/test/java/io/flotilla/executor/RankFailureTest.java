@@ -81,6 +81,14 @@ class RankFailureTest {
     }
   }
 
+  private static void pause() {
+    try {
+      Thread.sleep(3 * StepWatchdog.PERIOD.toMillis());
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
   private void hang() {
     try {
       released.await();
@@ -118,7 +126,10 @@ class RankFailureTest {
     }
   }
 
-  /** One rank does something in its 40th MLP, when every rank has run a step. */
+  /**
+   * One rank does something in its 40th MLP, when every rank has run a step, and the watchdog, for
+   * which its 20th is slow, has seen one.
+   */
   private LocalExecutor start(int tensor, int pipeline, int rank, Runnable fault) {
     List<Device> devices = new ArrayList<>();
     ExecutorOptions options = TinyModel.options(tensor, pipeline, List.of());
@@ -130,8 +141,12 @@ class RankFailureTest {
               Ops.class,
               device.ops(),
               method -> {
-                if (faulty && method.equals("siluMultiply") && calls.incrementAndGet() == 40) {
-                  fault.run();
+                if (faulty && method.equals("siluMultiply")) {
+                  switch (calls.incrementAndGet()) {
+                    case 20 -> pause();
+                    case 40 -> fault.run();
+                    default -> {}
+                  }
                 }
               });
       devices.add(new FaultyDevice(device, ops));

@@ -80,7 +80,7 @@ public final class ShardLoader {
     return expertParallel;
   }
 
-  /** Bytes of the parts of matrices loaded so far, each counted once. */
+  /** Bytes, as stored, of the parts of tensors loaded so far, each counted once. */
   public long mappedBytes() {
     return mapped.values().stream().mapToLong(Long::longValue).sum();
   }
@@ -138,7 +138,7 @@ public final class ShardLoader {
    * @throws CheckpointException when it is missing, has another length or is quantised
    */
   public Tensor vector(String name, int length) {
-    return widen(source.tensor(name, length), 0, length);
+    return elements(name, length, new Share(0, length));
   }
 
   /**
@@ -157,7 +157,10 @@ public final class ShardLoader {
    * @throws CheckpointException when it is missing, has another length or is quantised
    */
   public Tensor elements(String name, int length, Share share) {
-    return widen(source.tensor(name, length), share.first(), share.count());
+    StoredTensor stored = source.tensor(name, length);
+    Tensor widened = widen(stored, share.first(), share.count());
+    mapped.put(name, (long) share.count() * stored.type().blockBytes());
+    return widened;
   }
 
   /** Copies host memory to the device and waits for the copy. */
