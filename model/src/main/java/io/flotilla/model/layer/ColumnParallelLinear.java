@@ -23,14 +23,20 @@ public final class ColumnParallelLinear {
    * name.bias} of {@code [outputs]}.
    *
    * @param outputs over all ranks
-   * @param share this rank's outputs
+   * @param share this rank's outputs; null for an even share
    */
-  public record Part(String name, int outputs, Share share) {
+  public record Part(String name, int outputs, @Nullable Share share) {
     /** A part whose outputs are shared evenly. */
-    static Part even(ShardLoader loader, String name, int outputs) {
-      TensorParallel parallel = loader.parallel();
+    public Part(String name, int outputs) {
+      this(name, outputs, null);
+    }
+
+    private Share share(TensorParallel parallel) {
+      if (share != null) {
+        return share;
+      }
       int count = parallel.share(outputs, "rows of " + name);
-      return new Part(name, outputs, new Share(parallel.rank() * count, count));
+      return new Share(parallel.rank() * count, count);
     }
   }
 
@@ -44,11 +50,12 @@ public final class ColumnParallelLinear {
     List<Tensor> loadedBiases = new ArrayList<>();
     int columns = 0;
     for (Part part : parts) {
-      Tensor weight = loader.rows(part.name + ".weight", part.outputs, inputs, part.share);
+      Share share = part.share(loader.parallel());
+      Tensor weight = loader.rows(part.name + ".weight", part.outputs, inputs, share);
       loadedWeights.add(weight);
       columns += weight.rows();
       if (bias) {
-        loadedBiases.add(loader.elements(part.name + ".bias", part.outputs, part.share));
+        loadedBiases.add(loader.elements(part.name + ".bias", part.outputs, share));
       }
     }
     this.weights = List.copyOf(loadedWeights);

@@ -29,8 +29,8 @@ public final class GatedMlp implements FeedForward {
             hiddenSize,
             bias,
             List.of(
-                Part.even(loader, name + ".gate_proj", intermediateSize),
-                Part.even(loader, name + ".up_proj", intermediateSize)));
+                new Part(name + ".gate_proj", intermediateSize),
+                new Part(name + ".up_proj", intermediateSize)));
     this.down =
         new RowParallelLinear(loader, name + ".down_proj", intermediateSize, hiddenSize, bias);
   }

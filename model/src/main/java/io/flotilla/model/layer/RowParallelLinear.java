@@ -22,10 +22,16 @@ public final class RowParallelLinear {
    * @param name of {@code name.weight} ({@code [outputs, inputs]}) and, with a bias, {@code
    *     name.bias}
    * @param inputs over all ranks
-   * @throws IllegalArgumentException when the inputs cannot be shared between the ranks
+   * @throws IllegalArgumentException when the inputs cannot be shared between the ranks, or the
+   *     loader does not join as many
    * @throws io.flotilla.checkpoint.CheckpointException when a tensor is missing or misshapen
    */
   public RowParallelLinear(ShardLoader loader, String name, int inputs, int outputs, boolean bias) {
+    if (loader.collectives().size() != loader.parallel().size()) {
+      throw new IllegalArgumentException(
+          "one of %d ranks has %d to sum its part of %s with"
+              .formatted(loader.parallel().size(), loader.collectives().size() - 1, name));
+    }
     this.ops = loader.device().ops();
     this.collectives = loader.collectives();
     this.weights = List.of(loader.columnShard(name + ".weight", outputs, inputs));

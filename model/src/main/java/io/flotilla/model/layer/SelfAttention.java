@@ -56,7 +56,7 @@ public final class SelfAttention {
             config.hiddenSize(),
             variant.inputBias,
             List.of(
-                Part.even(loader, name + ".q_proj", queries),
+                new Part(name + ".q_proj", queries),
                 new Part(name + ".k_proj", keys, keyRows),
                 new Part(name + ".v_proj", keys, keyRows)));
     this.queryNorm = variant.headNorms ? headNorm(loader, config, name + ".q_norm.weight") : null;
