@@ -78,6 +78,7 @@ final class TestServer implements AutoCloseable {
         plain.device(),
         1,
         plain.topology(),
+        plain.placement(),
         0,
         maxSequences,
         512,
