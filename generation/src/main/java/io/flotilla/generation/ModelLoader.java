@@ -87,7 +87,7 @@ final class ModelLoader {
             options.placement().oversubscribe());
     if (shares.getFirst().oversubscribed()) {
       LOG.warn(
-          "{} ranks of {} cores each share the cores of this machine, which is slow",
+          "{} ranks of {} threads each share the cores of this machine, which is slow",
           ranks,
           shares.getFirst().threads());
     }
