@@ -32,20 +32,20 @@ public final class ColumnParallelLinear {
    */
   public ColumnParallelLinear(ShardLoader loader, int inputs, boolean bias, List<Part> parts) {
     this.ops = loader.device().ops();
-    List<Tensor> loadedWeights = new ArrayList<>();
+    List<Tensor> loadedWeights =
+        loader.rowShards(
+            parts.stream().map(part -> part.name + ".weight").toList(),
+            parts.stream().map(Part::outputs).toList(),
+            inputs);
     List<Tensor> loadedBiases = new ArrayList<>();
-    int columns = 0;
-    for (Part part : parts) {
-      Tensor weight = loader.rowShard(part.name + ".weight", part.outputs, inputs);
-      loadedWeights.add(weight);
-      columns += weight.rows();
-      if (bias) {
+    if (bias) {
+      for (Part part : parts) {
         loadedBiases.add(loader.vectorShard(part.name + ".bias", part.outputs));
       }
     }
     this.weights = List.copyOf(loadedWeights);
     this.biases = bias ? List.copyOf(loadedBiases) : null;
-    this.outputs = columns;
+    this.outputs = weights.stream().mapToInt(Tensor::rows).sum();
   }
 
   /** Columns of a row of this rank's output. */

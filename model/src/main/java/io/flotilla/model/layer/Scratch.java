@@ -7,10 +7,11 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 
 /**
- * The activations of one step of one rank, F32, allocated once for the largest step and shared by
- * all layers, which run one after another.
+ * The activations of one step of one rank, allocated once for the largest step and shared by all
+ * layers, which run one after another.
  */
 public final class Scratch {
+  private final TensorType type;
   private final int hiddenSize;
   private final Buffer residual;
   private final Buffer normed;
@@ -25,8 +26,9 @@ public final class Scratch {
    */
   public Scratch(
       Device device, int rows, int hiddenSize, AttentionShape attention, int intermediateSize) {
+    this.type = device.activationType();
     this.hiddenSize = hiddenSize;
-    this.residual = device.allocate(bytes(rows, hiddenSize));
+    this.residual = device.allocate(TensorType.F32.bytes((long) rows * hiddenSize));
     this.normed = device.allocate(bytes(rows, hiddenSize));
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
@@ -39,9 +41,9 @@ public final class Scratch {
     return residual.bytes() + normed.bytes() + delta.bytes() + projected.bytes() + mixed.bytes();
   }
 
-  /** The stream of activations that layers add to, {@code [rows, hiddenSize]}. */
+  /** The stream of activations that layers add to, F32 {@code [rows, hiddenSize]}. */
   public Tensor residual(int rows) {
-    return view(residual, rows, hiddenSize);
+    return Tensor.of(residual, TensorType.F32, rows, hiddenSize);
   }
 
   /** The normalised input of a block, {@code [rows, hiddenSize]}. */
@@ -64,11 +66,11 @@ public final class Scratch {
     return view(mixed, rows, columns);
   }
 
-  private static long bytes(int rows, int columns) {
-    return TensorType.F32.bytes((long) rows * columns);
+  private long bytes(int rows, int columns) {
+    return type.bytes((long) rows * columns);
   }
 
-  private static Tensor view(Buffer buffer, int rows, int columns) {
-    return Tensor.of(buffer, TensorType.F32, rows, columns);
+  private Tensor view(Buffer buffer, int rows, int columns) {
+    return Tensor.of(buffer, type, rows, columns);
   }
 }

@@ -2,10 +2,12 @@ package io.flotilla.model.layer;
 
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.checkpoint.ElementType;
+import io.flotilla.checkpoint.RandomTensor;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
+import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
@@ -13,10 +15,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 
 /**
- * Brings one rank's shard of the weights to its device. Matrices are used where they lie; vectors
- * (norm weights, biases) are widened to F32.
+ * Brings one rank's shard of the weights to its device. Matrices are used as the device keeps them;
+ * vectors (norm weights, biases) are widened to F32.
  */
 public final class ShardLoader {
   private static final ValueLayout.OfShort SHORT =
@@ -57,8 +62,24 @@ public final class ShardLoader {
    * @throws IllegalArgumentException when the rows cannot be shared evenly
    */
   public Tensor rowShard(String name, int rows, int columns) {
-    int share = parallel.share(rows, "rows of " + name);
-    return matrix(name, rows, columns).sliceRows(parallel.rank() * share, share);
+    return rowShards(List.of(name), List.of(rows), columns).getFirst();
+  }
+
+  /**
+   * This rank's rows of matrices of one input, brought to the device together.
+   *
+   * @param rows of each of them
+   * @throws CheckpointException when one is missing or has another shape
+   * @throws IllegalArgumentException when the rows cannot be shared evenly
+   */
+  public List<Tensor> rowShards(List<String> names, List<Integer> rows, int columns) {
+    List<MatrixSource> shards = new ArrayList<>();
+    for (int i = 0; i < names.size(); i++) {
+      int share = parallel.share(rows.get(i), "rows of " + names.get(i));
+      MatrixSource whole = matrix(names.get(i), rows.get(i), columns);
+      shards.add(whole.sliceRows(parallel.rank() * share, share));
+    }
+    return device.load(shards);
   }
 
   /**
@@ -69,7 +90,8 @@ public final class ShardLoader {
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    return matrix(name, rows, columns).sliceColumns(parallel.rank() * share, share);
+    MatrixSource shard = matrix(name, rows, columns).sliceColumns(parallel.rank() * share, share);
+    return device.load(List.of(shard)).getFirst();
   }
 
   /**
@@ -97,14 +119,20 @@ public final class ShardLoader {
     stream.synchronize();
   }
 
-  private Tensor matrix(String name, int rows, int columns) {
+  private MatrixSource matrix(String name, int rows, int columns) {
+    Optional<RandomTensor> random =
+        device.makesRandom() ? source.random(name, rows, columns) : Optional.empty();
+    if (random.isPresent()) {
+      return new MatrixSource.Random(
+          random.get().key(), random.get().values(), 0, rows, columns, columns);
+    }
     StoredTensor stored = source.tensor(name, rows, columns);
     TensorType type = TensorType.valueOf(stored.type().name());
     if (columns % type.blockElements() != 0) {
       throw new CheckpointException(
           name + " has rows of " + columns + ", which do not fill blocks of " + type);
     }
-    return Tensor.of(device.map(stored.data()), type, rows, columns);
+    return new MatrixSource.Stored(stored.data(), type, rows, columns, columns);
   }
 
   private Tensor widen(StoredTensor stored, int from, int count) {
