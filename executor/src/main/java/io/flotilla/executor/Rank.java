@@ -3,6 +3,7 @@ package io.flotilla.executor;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepPlan.SequenceStep;
+import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
@@ -18,7 +19,10 @@ import io.flotilla.model.layer.ShardLoader;
 import io.flotilla.model.layer.TensorParallel;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -35,6 +39,7 @@ final class Rank implements AutoCloseable {
   private final StepBatch batch;
   private final StepScoring scoring;
   private final MemoryPlan memory;
+  private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
   /**
    * Loads the model and allocates everything a step needs. Weights, device and arena must outlive
@@ -104,9 +109,22 @@ final class Rank implements AutoCloseable {
       return new StepResult(plan.step(), List.of(), List.of());
     }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
-    Activations activations = model.forward(stream, new Ids(rows.ids()), rows.batch(), caches);
-    return scoring.score(plan, slots, activations);
+    return scoring.score(plan, slots, forward(rows));
   }
+
+  private Activations forward(StepBatch.Uploaded rows) {
+    Ids ids = new Ids(rows.ids());
+    AttentionBatch attention = rows.batch();
+    if (!rows.single()) {
+      return model.forward(stream, ids, attention, caches);
+    }
+    SingleRows key = new SingleRows(attention.rows(), attention.blockTables().columns());
+    stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, attention, caches)));
+    return Objects.requireNonNull(yielded.get(key));
+  }
+
+  /** What tells one step of single rows from another: all else is in the same device memory. */
+  private record SingleRows(int rows, int columns) {}
 
   private void prepare(SequenceStep sequence) {
     Slot slot = slots[sequence.slot()];

@@ -8,7 +8,6 @@ import io.flotilla.executor.LocalExecutor;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.cpu.CpuDevice;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.TensorParallel;
 import java.time.Duration;
@@ -53,7 +52,8 @@ final class ModelLoader {
     ModelSource source = ModelSource.open(options, progress, parts);
     ModelConfig config = source.config();
     requireLength(config);
-    Device device = CpuDevice.open(options.threads());
+    Device device = DeviceChoice.open(options);
+    LOG.info("Runs on {}", device.name());
     ExecutorOptions sizes = sizesOrClose(source, device);
     LocalExecutor executor =
         LocalExecutor.start(sizes, config, new ReportedWeights(source.weights(), progress), device);
@@ -71,8 +71,8 @@ final class ModelLoader {
 
   private void requireKnown() {
     requireOneOf("--load-format", options.loadFormat(), "auto", "dummy");
-    requireOneOf("--dtype", options.dtype(), "auto", "float32");
-    requireOneOf("--device", options.device(), "auto", "cpu");
+    requireOneOf("--dtype", options.dtype(), "auto", "float32", "bfloat16");
+    requireOneOf("--device", options.device(), "auto", "cpu", "cuda");
     if (options.quantization() != null && !options.loadFormat().equals("dummy")) {
       throw new IllegalArgumentException(
           "--quantization is for --load-format dummy: real weights are used as they are stored;"
@@ -90,10 +90,10 @@ final class ModelLoader {
         options.prefixCaching());
   }
 
-  private static void requireOneOf(String flag, String value, String first, String second) {
-    if (!value.equals(first) && !value.equals(second)) {
+  private static void requireOneOf(String flag, String value, String... known) {
+    if (!List.of(known).contains(value)) {
       throw new IllegalArgumentException(
-          "%s is %s; this version knows %s and %s".formatted(flag, value, first, second));
+          "%s is %s; this version knows %s".formatted(flag, value, String.join(", ", known)));
     }
   }
 
@@ -125,16 +125,23 @@ final class ModelLoader {
         config.layers()
             * device.kvBlockBytes(
                 SelfAttention.shape(config, TensorParallel.SINGLE), options.blockSize());
-    int length = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
-    long kvCache =
-        options.kvCacheBytes() > 0 ? options.kvCacheBytes() : share(source, block, length);
+    int wanted = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
+    long kvCache = options.kvCacheBytes();
+    if (kvCache == 0) {
+      kvCache =
+          device
+              .memory()
+              .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
+              .orElseGet(() -> share(source, block, wanted));
+    }
     long fitting = kvCache / block * options.blockSize();
-    if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
+    int length = wanted;
+    if (options.maxModelLength() == 0 && fitting < wanted && fitting >= SHORTEST) {
       LOG.warn(
           "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
               + " holds no more; raise --kv-cache-memory-bytes",
           fitting,
-          length,
+          wanted,
           kvCache >> 20);
       length = (int) fitting;
     }

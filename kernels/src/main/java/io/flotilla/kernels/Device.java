@@ -54,6 +54,15 @@ public interface Device extends AutoCloseable {
     return TensorType.F32;
   }
 
+  /**
+   * Rows that a step of {@code rows} sequences of one token each is padded to, so that few records
+   * (see {@link Stream#repeat}) serve all steps. A padding row is a sequence of its own, at
+   * position -1: nothing is stored for it, and what it yields is never read.
+   */
+  default int paddedRows(int rows) {
+    return rows;
+  }
+
   /** The memory that limits this device; empty where it is the host's. */
   default Optional<DeviceMemory> memory() {
     return Optional.empty();

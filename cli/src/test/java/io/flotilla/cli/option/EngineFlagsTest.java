@@ -59,6 +59,8 @@ class EngineFlagsTest {
             "--no-enable-prefix-caching",
             "--seed",
             "7",
+            "--gpu-memory-utilization",
+            "0.5",
             "-tp",
             "1");
 
@@ -80,6 +82,7 @@ class EngineFlagsTest {
                 32,
                 5,
                 1 << 20,
+                0.5,
                 defaults.blockSize(),
                 false,
                 7));
@@ -88,6 +91,7 @@ class EngineFlagsTest {
   @ParameterizedTest
   @CsvSource({
     "-tp=2, --tensor-parallel-size is 2",
+    "--gpu-memory-utilization=1.5, --gpu-memory-utilization is 1.5",
     "--pipeline-parallel-size=4, --pipeline-parallel-size is 4",
     "-dp=2, --data-parallel-size is 2",
     "-dcp=2, --decode-context-parallel-size is 2",

@@ -1,0 +1,73 @@
+package io.flotilla.kernels.cuda;
+
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Stream;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/** A CUDA stream and the work recorded on it. */
+final class CudaStream implements Stream {
+  private final Driver driver;
+  private final Launcher launcher;
+  private final long handle;
+  private final Set<Object> seen = new HashSet<>();
+  private final Map<Object, Long> recordings = new HashMap<>();
+
+  CudaStream(Driver driver, Launcher launcher) {
+    this.driver = driver;
+    this.launcher = launcher;
+    this.handle = driver.createStream();
+  }
+
+  static long handle(Stream stream) {
+    return ((CudaStream) stream).handle;
+  }
+
+  @Override
+  public void upload(MemorySegment from, Buffer to) {
+    driver.copyToDevice(CudaBuffer.address(to), from, from.byteSize(), handle);
+  }
+
+  @Override
+  public void download(Buffer from, MemorySegment to) {
+    driver.copyToHost(to, CudaBuffer.address(from), from.bytes(), handle);
+  }
+
+  @Override
+  public void synchronize() {
+    driver.synchronize(handle);
+    launcher.progressed();
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * <p>Runs the work as it is the first time, so that kernels are loaded and algorithms chosen, and
+   * records it the second.
+   */
+  @Override
+  public void repeat(Object key, Runnable work) {
+    Long recorded = recordings.get(key);
+    if (recorded == null && seen.add(key)) {
+      work.run();
+      return;
+    }
+    if (recorded == null) {
+      driver.beginCapture(handle);
+      work.run();
+      recorded = driver.endCapture(handle);
+      recordings.put(key, recorded);
+    }
+    driver.launchGraph(recorded, handle);
+    launcher.progressed();
+  }
+
+  @Override
+  public void close() {
+    recordings.values().forEach(driver::destroyGraph);
+    driver.destroyStream(handle);
+  }
+}
