@@ -3,7 +3,7 @@ package io.flotilla.kernels.cuda;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
-import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.flotilla.kernels.Device;
@@ -126,7 +126,7 @@ final class DevicePair implements AutoCloseable {
   void assertClose(String what, Pair pair) {
     double error = relativeError(pair);
     System.out.printf("%-60s %.2e%n", what, error);
-    assertThat(error).as(what).isLessThan(1e-2);
+    assertTrue(error < 1e-2, () -> what + ": relative error " + error);
   }
 
   @Override
