@@ -34,6 +34,7 @@ final class CudaDevice implements Device {
   private final List<Long> allocations = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable Opened opened;
+  private @Nullable Thread entered;
 
   CudaDevice(CudaSetup setup, int ordinal) {
     this.setup = setup;
@@ -42,20 +43,25 @@ final class CudaDevice implements Device {
   }
 
   /** What exists once the thread has the context. */
-  private record Opened(long kernels, Launcher launcher, CublasLt cublas, long stream, Ops ops) {}
+  private record Opened(
+      long context, long kernels, Launcher launcher, CublasLt cublas, long stream, Ops ops) {}
 
   private Opened opened() {
     Opened current = opened;
     if (current == null) {
       current = open();
       opened = current;
+    } else if (entered != Thread.currentThread()) {
+      setup.driver().enterContext(current.context);
     }
+    entered = Thread.currentThread();
     return current;
   }
 
   private Opened open() {
     Driver driver = setup.driver();
-    driver.retainContext(ordinal);
+    long context = driver.retainContext(ordinal);
+    driver.enterContext(context);
     long kernels = driver.loadKernels(setup.kernels(arena));
     Launcher launcher = new Launcher(driver, ordinal, kernels, setup.overlap(), arena);
     long workspace = allocated(CublasLt.workspaceBytes());
@@ -66,7 +72,7 @@ final class CudaDevice implements Device {
             launcher,
             new CudaLinear(launcher, cublas),
             new CudaAttention(launcher, this, multiprocessors));
-    return new Opened(kernels, launcher, cublas, driver.createStream(), ops);
+    return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);
   }
 
   @Override
@@ -126,8 +132,8 @@ final class CudaDevice implements Device {
     for (MatrixSource matrix : matrices) {
       bytes += bytes(matrix);
     }
-    CudaBuffer slab = new CudaBuffer(allocated(bytes), bytes);
     Opened device = opened();
+    CudaBuffer slab = new CudaBuffer(allocated(bytes), bytes);
     long stage = setup.driver().allocate(MatrixUpload.stageBytes());
     MatrixUpload upload =
         new MatrixUpload(
@@ -221,6 +227,7 @@ final class CudaDevice implements Device {
       arena.close();
       return;
     }
+    opened();
     opened = null;
     Driver driver = setup.driver();
     current.cublas.close();

@@ -85,13 +85,18 @@ final class Driver {
     }
   }
 
-  /** Makes the device's primary context, which cuBLASLt uses too, current on this thread. */
-  void retainContext(int device) {
+  /** The device's primary context, which cuBLASLt uses too. */
+  long retainContext(int device) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment context = arena.allocate(JAVA_LONG);
       check("cuDevicePrimaryCtxRetain", library.call("cuDevicePrimaryCtxRetain", context, device));
-      check("cuCtxSetCurrent", library.call("cuCtxSetCurrent", context.get(JAVA_LONG, 0)));
+      return context.get(JAVA_LONG, 0);
     }
+  }
+
+  /** Makes a context current on this thread. */
+  void enterContext(long context) {
+    check("cuCtxSetCurrent", library.call("cuCtxSetCurrent", context));
   }
 
   void releaseContext(int device) {
