@@ -8,8 +8,7 @@ import java.nio.file.Path;
 
 /**
  * How much memory the KV cache gets when nobody says: what the sequences can use, but no more than
- * a share of what is free, and beyond one sequence of the greatest length no more than {@link
- * #COMFORTABLE} bytes, because a start that clears gigabytes nobody asked for takes seconds.
+ * a share of what is free. A CPU takes pages of it when they are first used.
  *
  * @param bytesPerToken of KV cache, all layers together
  * @param available bytes of memory that can be had
@@ -17,7 +16,6 @@ import java.nio.file.Path;
  */
 record KvCacheBudget(long bytesPerToken, long available, long weights) {
   private static final double SHARE = 0.4;
-  private static final long COMFORTABLE = 1L << 30;
   private static final Path MEMINFO = Path.of("/proc/meminfo");
   private static final String AVAILABLE = "MemAvailable:";
 
@@ -26,9 +24,7 @@ record KvCacheBudget(long bytesPerToken, long available, long weights) {
    * @param sequences that run at once
    */
   long bytes(int length, int sequences) {
-    long one = length * bytesPerToken;
-    long all = Math.multiplyExact(one, sequences);
-    long wanted = Math.max(one, Math.min(all, COMFORTABLE));
+    long wanted = Math.multiplyExact(length * bytesPerToken, sequences);
     long share = (long) (SHARE * Math.max(0, available - weights));
     return Math.max(bytesPerToken, Math.min(wanted, share));
   }

@@ -65,7 +65,7 @@ public final class CpuDevice implements Device {
   @Override
   public Buffer allocate(long bytes) {
     try {
-      return new CpuBuffer(arena.allocate(bytes, ALIGNMENT));
+      return new CpuBuffer(ZeroedMemory.allocate(bytes, ALIGNMENT, arena));
     } catch (OutOfMemoryError e) {
       OutOfMemoryError named =
           new OutOfMemoryError(name + " cannot allocate " + bytes + " bytes: " + e.getMessage());

@@ -82,26 +82,30 @@ interface RowProduct {
     VectorLinear.storeFour(a0, a1, a2, a3, sums);
   }
 
+  /** One loop over vectors, because an inner loop over a block's few costs more than its body. */
   private static void q8(long x, long weights, long stride, int inputs, long sums) {
     FloatVector a0 = Lanes.zero();
-    FloatVector a1 = Lanes.zero();
-    FloatVector a2 = Lanes.zero();
-    FloatVector a3 = Lanes.zero();
-    long block = weights;
-    long from = x;
-    for (int i = 0; i < inputs; i += 32, block += TensorType.Q8_0.blockBytes()) {
-      FloatVector s0 = Lanes.broadcast(Lanes.getHalf(block));
-      FloatVector s1 = Lanes.broadcast(Lanes.getHalf(block + stride));
-      FloatVector s2 = Lanes.broadcast(Lanes.getHalf(block + 2 * stride));
-      FloatVector s3 = Lanes.broadcast(Lanes.getHalf(block + 3 * stride));
-      for (int j = 2; j < 34; j += Lanes.COUNT, from += Lanes.BYTES) {
-        FloatVector x0 = Lanes.load(from);
-        long w = block + j;
-        a0 = x0.fma(Lanes.loadBytesAsFloats(w).mul(s0), a0);
-        a1 = x0.fma(Lanes.loadBytesAsFloats(w + stride).mul(s1), a1);
-        a2 = x0.fma(Lanes.loadBytesAsFloats(w + 2 * stride).mul(s2), a2);
-        a3 = x0.fma(Lanes.loadBytesAsFloats(w + 3 * stride).mul(s3), a3);
+    FloatVector a1 = a0;
+    FloatVector a2 = a0;
+    FloatVector a3 = a0;
+    FloatVector s0 = a0;
+    FloatVector s1 = a0;
+    FloatVector s2 = a0;
+    FloatVector s3 = a0;
+    long w = weights;
+    for (int i = 0; i < inputs; i += Lanes.COUNT, w += Lanes.COUNT) {
+      if (i % 32 == 0) {
+        s0 = Lanes.broadcast(Lanes.getHalf(w));
+        s1 = Lanes.broadcast(Lanes.getHalf(w + stride));
+        s2 = Lanes.broadcast(Lanes.getHalf(w + 2 * stride));
+        s3 = Lanes.broadcast(Lanes.getHalf(w + 3 * stride));
+        w += 2;
       }
+      FloatVector x0 = Lanes.load(x + 4L * i);
+      a0 = x0.fma(Lanes.loadBytesAsFloats(w).mul(s0), a0);
+      a1 = x0.fma(Lanes.loadBytesAsFloats(w + stride).mul(s1), a1);
+      a2 = x0.fma(Lanes.loadBytesAsFloats(w + 2 * stride).mul(s2), a2);
+      a3 = x0.fma(Lanes.loadBytesAsFloats(w + 3 * stride).mul(s3), a3);
     }
     VectorLinear.storeFour(a0, a1, a2, a3, sums);
   }

@@ -119,6 +119,7 @@ final class Choices implements AutoCloseable {
       // Closed: nobody waits for more.
     } catch (RuntimeException | Error e) {
       events.add(new Event(index, null, e));
+      ended("error");
     }
   }
 

@@ -82,8 +82,8 @@ final class FieldRules {
   private static boolean asksForNothing(String name, JsonNode value) {
     return switch (name) {
       case "tool_choice", "function_call" -> value.isString() && value.stringValue().equals("none");
-      case "length_penalty" -> value.isNumber() && value.doubleValue() == 1;
-      case "priority" -> value.isNumber() && value.doubleValue() == 0;
+      case "length_penalty" -> value.isNumber() && Fields.doubleOf(value) == 1;
+      case "priority" -> value.isNumber() && Fields.doubleOf(value) == 0;
       default -> NOTHING.contains(value.toString());
     };
   }

@@ -170,13 +170,19 @@ final class Fields {
     if (!value.isNumber()) {
       throw wrongType(name, "a number", value);
     }
-    double number = value.doubleValue();
+    double number = doubleOf(value);
     // NaN is in no range, and an infinity is beyond every one.
     if (!(number >= least && number <= most)) {
       throw RefusedException.field(
           name, name + " is " + quote(value.asString()) + "; it must be " + least + " to " + most);
     }
     return (float) number;
+  }
+
+  /** A number's nearest double; an infinity where it is beyond all of them. */
+  static double doubleOf(JsonNode number) {
+    // The node's own doubleValue throws for those.
+    return number.numberValue().doubleValue();
   }
 
   static RefusedException wrongType(String name, String expected, JsonNode value) {

@@ -37,14 +37,14 @@ final class JsonBody {
    * @throws RefusedException when it is anything but one JSON object
    */
   static Fields parse(byte[] body) {
-    if (body.length == 0) {
-      throw refused("the body is empty; send a JSON object");
-    }
     JsonNode root;
     try {
       root = STRICT.readTree(decode(body));
     } catch (JacksonException e) {
       throw refused("the body is not valid JSON: " + firstLine(e.getOriginalMessage()));
+    }
+    if (root.isMissingNode()) {
+      throw refused("the body is empty; send a JSON object");
     }
     if (!(root instanceof ObjectNode object)) {
       throw refused("the body is JSON, but not an object; send a JSON object");

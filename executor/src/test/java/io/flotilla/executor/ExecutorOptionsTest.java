@@ -1,0 +1,57 @@
+package io.flotilla.executor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+
+class ExecutorOptionsTest {
+  private static ExecutorOptions with(Topology topology) {
+    return new ExecutorOptions(topology, 100, 4, 64, 1 << 20, 16);
+  }
+
+  @Test
+  void refusesEveryLayoutOfSeveralRanksByItsFlag() {
+    assertRefused(new Topology(2, 1, 1, 1, 1, false), "--data-parallel-size 2");
+    assertRefused(new Topology(1, 3, 1, 1, 1, false), "--pipeline-parallel-size 3");
+    assertRefused(new Topology(1, 1, 4, 1, 1, false), "--tensor-parallel-size 4");
+    assertRefused(new Topology(1, 1, 1, 5, 1, false), "--prefill-context-parallel-size 5");
+    assertRefused(new Topology(1, 1, 1, 1, 6, false), "--decode-context-parallel-size 6");
+    assertRefused(new Topology(1, 1, 1, 1, 1, true), "--enable-expert-parallel");
+  }
+
+  private static void assertRefused(Topology topology, String flag) {
+    assertThatThrownBy(() -> with(topology))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith(flag + " is not supported");
+  }
+
+  @Test
+  void refusesWhatIsNotPositiveByItsFlag() {
+    assertThatThrownBy(() -> new ExecutorOptions(Topology.SINGLE, 0, 1, 1, 1, 1))
+        .hasMessage("--max-model-len is 0; it must be positive");
+    assertThatThrownBy(() -> new ExecutorOptions(Topology.SINGLE, 1, -1, 1, 1, 1))
+        .hasMessage("--max-num-seqs is -1; it must be positive");
+    assertThatThrownBy(() -> new ExecutorOptions(Topology.SINGLE, 1, 1, 0, 1, 1))
+        .hasMessage("--max-num-batched-tokens is 0; it must be positive");
+    assertThatThrownBy(() -> new ExecutorOptions(Topology.SINGLE, 1, 1, 1, 0, 1))
+        .hasMessage("--kv-cache-memory-bytes is 0; it must be positive");
+    assertThatThrownBy(() -> new ExecutorOptions(Topology.SINGLE, 1, 1, 1, 1, 0))
+        .hasMessage("--block-size is 0; it must be positive");
+  }
+
+  @Test
+  void aSequenceNeedsItsLengthInBlocksRoundedUp() {
+    assertThat(new ExecutorOptions(Topology.SINGLE, 96, 1, 1, 1, 16).blocksPerSequence())
+        .isEqualTo(6);
+    assertThat(new ExecutorOptions(Topology.SINGLE, 97, 1, 1, 1, 16).blocksPerSequence())
+        .isEqualTo(7);
+  }
+
+  @Test
+  void aTopologyCountsTheRanksOfOneReplica() {
+    assertThat(new Topology(8, 2, 3, 5, 3, false).ranksPerReplica()).isEqualTo(30);
+    assertThatThrownBy(() -> new Topology(1, 1, 0, 1, 1, false))
+        .isInstanceOf(IllegalArgumentException.class);
+  }
+}

@@ -1,0 +1,231 @@
+package io.flotilla.server;
+
+import io.flotilla.server.openai.ClientGoneException;
+import io.flotilla.server.openai.Endpoint;
+import io.flotilla.server.openai.OpenAiError;
+import io.flotilla.server.openai.RefusedException;
+import io.helidon.http.HeaderNames;
+import io.helidon.http.Method;
+import io.helidon.webserver.ConnectionContext;
+import io.helidon.webserver.http.FilterChain;
+import io.helidon.webserver.http.Handler;
+import io.helidon.webserver.http.HttpRouting;
+import io.helidon.webserver.http.RoutingRequest;
+import io.helidon.webserver.http.RoutingResponse;
+import io.helidon.webserver.http.ServerRequest;
+import io.helidon.webserver.http.ServerResponse;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What every request passes on its way to an endpoint: the origin, the key, and the doors that
+ * close when the server drains. What endpoints throw becomes an answer here.
+ */
+final class Reception {
+  private static final Logger LOG = LoggerFactory.getLogger(Reception.class);
+  private static final String BEARER = "Bearer ";
+
+  /** Methods by path, for requests that have the path right and the method wrong. */
+  private static final Set<String> POSTS =
+      Set.of("/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize");
+
+  private static final Set<String> GETS = Set.of("/v1/models", "/health", "/version", "/metrics");
+
+  private final ServerOptions options;
+  private final Connections connections;
+  private final BodyDeadline deadline;
+  private final List<byte[]> keys;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition idle = lock.newCondition();
+  private int inside;
+  private boolean draining;
+
+  Reception(ServerOptions options, Connections connections, BodyDeadline deadline) {
+    this.options = options;
+    this.connections = connections;
+    this.deadline = deadline;
+    this.keys =
+        options.apiKeys().stream().map(key -> key.getBytes(StandardCharsets.UTF_8)).toList();
+  }
+
+  /** Lets browsers and keys be looked at before anything else. */
+  void install(HttpRouting.Builder routing) {
+    routing.addFilter(this::admit);
+  }
+
+  private void admit(FilterChain chain, RoutingRequest request, RoutingResponse response) {
+    boolean preflight = allowOrigin(request, response);
+    if (preflight) {
+      response.status(204).send();
+    } else if (request.path().path().startsWith("/v1/") && !hasKey(request)) {
+      response.header(HeaderNames.WWW_AUTHENTICATE, "Bearer");
+      Replies.error(
+          response,
+          OpenAiError.refused(
+              401,
+              "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+              "invalid_api_key"));
+    } else {
+      chain.proceed();
+    }
+  }
+
+  /** Tells a browser that it may read the answer; true when it asked for nothing else. */
+  private boolean allowOrigin(ServerRequest request, ServerResponse response) {
+    String origin = request.headers().first(HeaderNames.ORIGIN).orElse("");
+    boolean any = options.allowedOrigins().contains("*");
+    if (origin.isEmpty() || !(any || options.allowedOrigins().contains(origin))) {
+      return false;
+    }
+    response.header(HeaderNames.ACCESS_CONTROL_ALLOW_ORIGIN, any ? "*" : origin);
+    response.header(HeaderNames.VARY, "Origin");
+    boolean preflight =
+        request.prologue().method().equals(Method.OPTIONS)
+            && request.headers().contains(HeaderNames.ACCESS_CONTROL_REQUEST_METHOD);
+    if (preflight) {
+      response.header(HeaderNames.ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
+      response.header(HeaderNames.ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
+      response.header(HeaderNames.ACCESS_CONTROL_MAX_AGE, "3600");
+    }
+    return preflight;
+  }
+
+  private boolean hasKey(ServerRequest request) {
+    if (keys.isEmpty()) {
+      return true;
+    }
+    String header = request.headers().first(HeaderNames.AUTHORIZATION).orElse("");
+    if (!header.startsWith(BEARER)) {
+      return false;
+    }
+    byte[] given = header.substring(BEARER.length()).strip().getBytes(StandardCharsets.UTF_8);
+    boolean known = false;
+    for (byte[] key : keys) {
+      // Takes as long for a wrong key as for a right one.
+      known |= MessageDigest.isEqual(key, given);
+    }
+    return known;
+  }
+
+  /** What runs an endpoint. */
+  Handler receive(Endpoint endpoint) {
+    return (request, response) -> {
+      if (!enter()) {
+        Replies.error(response, OpenAiError.draining());
+        return;
+      }
+      try {
+        run(endpoint, request, response);
+      } finally {
+        leave();
+      }
+    };
+  }
+
+  private void run(Endpoint endpoint, ServerRequest request, ServerResponse response)
+      throws InterruptedException {
+    ConnectionContext connection = connections.ofThisThread();
+    HttpExchange exchange =
+        new HttpExchange(request, response, connection, deadline, options.maxBodyBytes());
+    try {
+      endpoint.handle(exchange);
+    } catch (RefusedException e) {
+      Replies.error(response, e.error());
+    } catch (ClientGoneException | UncheckedIOException e) {
+      LOG.debug("A client left {}", request.path().path(), e);
+      connection.serverSocket().close();
+    } catch (RuntimeException e) {
+      LOG.error("Internal error in {}", request.path().path(), e);
+      if (response.isSent()) {
+        connection.serverSocket().close();
+      } else {
+        Replies.error(response, OpenAiError.internal());
+      }
+    }
+  }
+
+  /** Answers what no endpoint is for. */
+  void refuseTheRest(HttpRouting.Builder routing) {
+    routing.any(
+        (request, response) -> {
+          String path = request.path().path();
+          String method = request.prologue().method().text();
+          String right = POSTS.contains(path) ? "POST" : GETS.contains(path) ? "GET" : "";
+          if (right.isEmpty()) {
+            Replies.error(
+                response,
+                OpenAiError.refused(
+                    404, "there is no " + path + " here; the API is under /v1", "not_found"));
+          } else {
+            response.header(HeaderNames.ALLOW, right);
+            Replies.error(
+                response,
+                OpenAiError.refused(
+                    405, path + " takes " + right + ", not " + method, "method_not_allowed"));
+          }
+        });
+  }
+
+  private boolean enter() {
+    lock.lock();
+    try {
+      if (draining) {
+        return false;
+      }
+      inside++;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void leave() {
+    lock.lock();
+    try {
+      inside--;
+      idle.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Lets nobody in from now on. */
+  void drain() {
+    lock.lock();
+    try {
+      draining = true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  boolean isDraining() {
+    lock.lock();
+    try {
+      return draining;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Waits until nobody is inside, or until patience ends. */
+  void awaitIdle(Duration patience) throws InterruptedException {
+    long left = patience.toNanos();
+    lock.lockInterruptibly();
+    try {
+      while (inside > 0 && left > 0) {
+        left = idle.awaitNanos(left);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+}
