@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One device with its share of the model, its KV cache and its slots. Everything but {@link
@@ -38,6 +39,7 @@ final class Rank implements AutoCloseable {
   private final Slot[] slots;
   private final StepBatch batch;
   private final StepScoring scoring;
+  private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
   private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
@@ -67,7 +69,7 @@ final class Rank implements AutoCloseable {
             slice,
             options.maxModelLength(),
             options.maxBatchedTokens(),
-            StepScoring.rowsAtOnce(options, config.vocabularySize()));
+            StepScoring.rowsAtOnce(options, config.vocabularySize(), device));
     ShardLoader loader = new ShardLoader(weights, device, stream, TensorParallel.SINGLE);
     this.model = Architectures.load(config, loader, limits);
     List<KvCache> allocated = new ArrayList<>();
@@ -81,6 +83,14 @@ final class Rank implements AutoCloseable {
     }
     this.batch = new StepBatch(device, arena, options);
     this.scoring = new StepScoring(model, device, stream, arena, options, scored);
+    this.sampling =
+        device
+            .sampling()
+            .map(
+                tokens ->
+                    new DeviceSampling(
+                        model, tokens, device, stream, arena, options, limits.maxLogitRows()))
+            .orElse(null);
     this.memory =
         new MemoryPlan(
             weights.totalBytes(),
@@ -100,16 +110,23 @@ final class Rank implements AutoCloseable {
     return device.progress() + scored.get();
   }
 
-  /** Runs a step to its end. */
-  StepResult run(StepPlan plan) {
+  /** Starts a step; where the device samples, it goes on when this returns. */
+  PendingStep launch(StepPlan plan) {
     for (SequenceStep sequence : plan.sequences()) {
       prepare(sequence);
     }
     if (plan.sequences().isEmpty()) {
-      return new StepResult(plan.step(), List.of(), List.of());
+      return PendingStep.done(new StepResult(plan.step(), List.of(), List.of()));
     }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
-    return scoring.score(plan, slots, forward(rows));
+    if (sampling == null) {
+      return PendingStep.done(scoring.score(plan, slots, forward(rows)));
+    }
+    sampling.takeLast(plan, slots, rows.ids());
+    Activations activations = forward(rows);
+    return DeviceSampling.canSample(plan, slots)
+        ? sampling.sample(plan, slots, activations)
+        : PendingStep.done(scoring.score(plan, slots, activations));
   }
 
   private Activations forward(StepBatch.Uploaded rows) {

@@ -3,10 +3,14 @@ package io.flotilla.executor;
 import io.flotilla.kernels.Device;
 import java.lang.foreign.Arena;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -17,15 +21,22 @@ import org.jspecify.annotations.Nullable;
  * it.
  */
 final class RankWorker {
+  /** Steps on the device at once: one that runs and one that waits for it. */
+  private static final int MOST_STARTED = 2;
+
+  private static final int POLL_MICROSECONDS = 20;
+
   private final BlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private final CompletableFuture<Rank> ready = new CompletableFuture<>();
   private final Thread thread;
-  private volatile @Nullable Run running;
+  private final Deque<Run> running = new ConcurrentLinkedDeque<>();
 
   private sealed interface Task {}
 
   private record Run(StepPlan plan, CompletableFuture<StepResult> result) implements Task {}
+
+  private record Collect() implements Task {}
 
   private record Stop() implements Task {}
 
@@ -58,10 +69,10 @@ final class RankWorker {
     return run.result;
   }
 
-  /** The step that runs, or -1. */
+  /** The oldest step that runs, or -1. */
   long runningStep() {
-    Run current = running;
-    return current == null ? -1 : current.plan.step();
+    Run oldest = running.peek();
+    return oldest == null ? -1 : oldest.plan.step();
   }
 
   @Nullable Throwable failure() {
@@ -100,28 +111,63 @@ final class RankWorker {
     }
   }
 
+  /**
+   * One round starts the next plan, or collects the oldest that runs. A plan that is there is
+   * started before the one ahead is done, so that the device need not wait for the host.
+   */
   private void runTasks(Rank rank) throws InterruptedException {
-    while (failure.get() == null && tasks.take() instanceof Run run) {
-      running = run;
-      if (failure.get() != null) {
-        // It came between the look above and the note that this plan runs.
-        run.result.completeExceptionally(firstCause());
-        return;
+    Deque<PendingStep> started = new ArrayDeque<>();
+    while (failure.get() == null) {
+      switch (nextTask(started)) {
+        case Run run -> {
+          running.add(run);
+          if (failure.get() == null) {
+            started.add(rank.launch(run.plan));
+          }
+        }
+        case Collect() -> {
+          PendingStep oldest = started.remove();
+          oldest.mark().await();
+          StepResult result = oldest.collect().get();
+          Run run = running.peek();
+          if (failure.get() == null && run != null) {
+            running.remove();
+            run.result.complete(result);
+          }
+        }
+        case Stop() -> {
+          return;
+        }
       }
-      StepResult result = rank.run(run.plan);
-      running = null;
-      run.result.complete(result);
     }
+    // What came between the look above and the note that it runs has not heard of the failure.
+    failRunning();
+  }
+
+  /** Waits for a plan, or for the oldest step to be done where one runs. */
+  private Task nextTask(Deque<PendingStep> started) throws InterruptedException {
+    PendingStep oldest = started.peek();
+    if (oldest == null) {
+      return tasks.take();
+    }
+    while (started.size() < MOST_STARTED && !oldest.mark().isPassed()) {
+      Task task = tasks.poll(POLL_MICROSECONDS, TimeUnit.MICROSECONDS);
+      if (task != null) {
+        return task;
+      }
+    }
+    return new Collect();
   }
 
   private void fail(Throwable cause) {
     failure.compareAndSet(null, cause);
-    Run current = running;
-    if (current != null) {
-      current.result.completeExceptionally(firstCause());
-    }
+    failRunning();
     failWaiting();
     tasks.add(new Stop());
+  }
+
+  private void failRunning() {
+    running.forEach(run -> run.result.completeExceptionally(firstCause()));
   }
 
   private Throwable firstCause() {

@@ -18,6 +18,7 @@ final class Slot {
   private int[] prompt = NO_HISTORY;
   private int generated;
   private int lastSample;
+  private boolean sampleOnDevice;
 
   /** Forgets the sequence before and takes another. */
   void admit(Admission admission) {
@@ -27,6 +28,7 @@ final class Slot {
     blockCount = 0;
     generated = history.length - promptLength;
     lastSample = 0;
+    sampleOnDevice = false;
     counting = Sampler.penalises(sampling);
     counts = new TokenCounts();
     if (counting) {
@@ -80,9 +82,21 @@ final class Slot {
     return prompt;
   }
 
+  /** The device sampled a token, which the host need not see: nothing counts it here. */
+  void sampledOnDevice() {
+    generated++;
+    sampleOnDevice = true;
+  }
+
+  /** Whether the device alone knows the token sampled last. */
+  boolean isSampleOnDevice() {
+    return sampleOnDevice;
+  }
+
   /** A token was sampled; {@link Sampler#NONE} when there was none to sample. */
   void sampled(int token) {
     generated++;
+    sampleOnDevice = false;
     lastSample = Math.max(token, 0);
     if (counting && token != Sampler.NONE) {
       counts.addOutput(token);

@@ -27,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class StepScoring {
   private static final long LOGIT_BYTES = 64L << 20;
+  private static final long LOGIT_BYTES_WHERE_SAMPLED = 192L << 20;
   private static final int SAMPLE = -1;
 
   private final CausalLm model;
@@ -58,7 +59,7 @@ final class StepScoring {
     this.model = model;
     this.stream = stream;
     this.progress = progress;
-    this.chunk = rowsAtOnce(options, vocabulary);
+    this.chunk = rowsAtOnce(options, vocabulary, device);
     this.taskRows = new int[tasks];
     this.taskSequences = new int[tasks];
     this.taskTargets = new int[tasks];
@@ -69,8 +70,9 @@ final class StepScoring {
   }
 
   /** Rows whose logits are held at once. */
-  static int rowsAtOnce(ExecutorOptions options, int vocabularySize) {
-    long fitting = LOGIT_BYTES / ((long) vocabularySize * Float.BYTES);
+  static int rowsAtOnce(ExecutorOptions options, int vocabularySize, Device device) {
+    long bytes = device.sampling().isPresent() ? LOGIT_BYTES_WHERE_SAMPLED : LOGIT_BYTES;
+    long fitting = bytes / ((long) vocabularySize * Float.BYTES);
     return Math.clamp(fitting, 1, options.maxBatchedTokens());
   }
 

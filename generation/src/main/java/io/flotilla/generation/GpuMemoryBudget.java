@@ -21,7 +21,7 @@ record GpuMemoryBudget(
 
   private static final int BF16 = 2;
   private static final int F32 = 4;
-  private static final long LOGITS = 160L << 20;
+  private static final long LOGITS = 208L << 20;
 
   /** The needs of a model with these options. */
   static GpuMemoryBudget of(ModelConfig config, EngineOptions options, int length) {

@@ -1,5 +1,6 @@
 package io.flotilla.kernels;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,6 +62,18 @@ public interface Device extends AutoCloseable {
    */
   default int paddedRows(int rows) {
     return rows;
+  }
+
+  /**
+   * Zeroed host memory that copies from and to this device are fast with, while the arena lives.
+   */
+  default MemorySegment allocateHost(Arena arena, long bytes) {
+    return arena.allocate(bytes, 64);
+  }
+
+  /** Sampling on the device, where it has that. */
+  default Optional<TokenSampling> sampling() {
+    return Optional.empty();
   }
 
   /** The memory that limits this device; empty where it is the host's. */

@@ -143,8 +143,7 @@ public final class FakeModel implements LanguageModel {
   @Override
   public int[] encodeChat(
       List<ChatMessage> messages, boolean addGenerationPrompt, Map<String, Object> variables) {
-    return tokenizer.encode(
-        chatTemplate().render(messages, addGenerationPrompt, variables), false);
+    return tokenizer.encode(chatTemplate().render(messages, addGenerationPrompt, variables), false);
   }
 
   @Override

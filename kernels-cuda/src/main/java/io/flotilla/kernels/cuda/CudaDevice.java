@@ -12,6 +12,7 @@ import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
+import io.flotilla.kernels.TokenSampling;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -32,6 +33,7 @@ final class CudaDevice implements Device {
   private final int ordinal;
   private final String name;
   private final List<Long> allocations = new ArrayList<>();
+  private final List<MemorySegment> hostMemory = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable Opened opened;
   private @Nullable Thread entered;
@@ -179,6 +181,19 @@ final class CudaDevice implements Device {
   }
 
   @Override
+  public MemorySegment allocateHost(Arena lifetime, long bytes) {
+    opened();
+    MemorySegment memory = setup.driver().allocateHost(Math.max(bytes, 1));
+    hostMemory.add(memory);
+    return memory.fill((byte) 0);
+  }
+
+  @Override
+  public Optional<TokenSampling> sampling() {
+    return Optional.of(new CudaSampling(opened().launcher));
+  }
+
+  @Override
   public Optional<DeviceMemory> memory() {
     opened();
     long[] memory = setup.driver().memory();
@@ -235,6 +250,7 @@ final class CudaDevice implements Device {
     for (long address : allocations) {
       driver.free(address);
     }
+    hostMemory.forEach(driver::freeHost);
     driver.unloadKernels(current.kernels);
     driver.releaseContext(ordinal);
     arena.close();

@@ -1,8 +1,10 @@
 package io.flotilla.kernels.cuda;
 
 import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Mark;
 import io.flotilla.kernels.Stream;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -14,6 +16,7 @@ final class CudaStream implements Stream {
   private final Launcher launcher;
   private final long handle;
   private final Set<Object> seen = new HashSet<>();
+  private final ArrayDeque<Event> idle = new ArrayDeque<>();
   private final Map<Object, Long> recordings = new HashMap<>();
 
   CudaStream(Driver driver, Launcher launcher) {
@@ -66,7 +69,48 @@ final class CudaStream implements Stream {
   }
 
   @Override
+  public Mark mark() {
+    Event event = idle.isEmpty() ? new Event(driver.createEvent()) : idle.pop();
+    event.passed = false;
+    driver.recordEvent(event.handle, handle);
+    return event;
+  }
+
+  /** An event is recorded again once it was seen to have passed. */
+  private final class Event implements Mark {
+    private final long handle;
+    private boolean passed;
+
+    Event(long handle) {
+      this.handle = handle;
+    }
+
+    @Override
+    public boolean isPassed() {
+      if (!passed && driver.isEventPassed(handle)) {
+        pass();
+      }
+      return passed;
+    }
+
+    @Override
+    public void await() {
+      if (!passed) {
+        driver.awaitEvent(handle);
+        pass();
+      }
+    }
+
+    private void pass() {
+      passed = true;
+      idle.push(this);
+      launcher.progressed();
+    }
+  }
+
+  @Override
   public void close() {
+    idle.forEach(event -> driver.destroyEvent(event.handle));
     recordings.values().forEach(driver::destroyGraph);
     driver.destroyStream(handle);
   }

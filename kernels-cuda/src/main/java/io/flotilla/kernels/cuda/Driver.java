@@ -21,6 +21,9 @@ final class Driver {
   private static final int NO_DEVICE = 100;
   private static final int CAPTURE_THREAD_LOCAL = 1;
   private static final int NON_BLOCKING = 1;
+  private static final int NOT_READY = 600;
+  private static final int PORTABLE = 1;
+  private static final int DISABLE_TIMING = 2;
   private static final int MAX_DYNAMIC_SHARED_BYTES = 8;
 
   private final NativeLibrary library;
@@ -171,6 +174,50 @@ final class Driver {
     } catch (Throwable e) {
       throw rethrown("cuStreamSynchronize", e);
     }
+  }
+
+  /** Page-locked host memory, readable by every context. */
+  @SuppressWarnings("restricted")
+  MemorySegment allocateHost(long bytes) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment pointer = arena.allocate(ADDRESS);
+      check("cuMemHostAlloc", library.call("cuMemHostAlloc", pointer, bytes, PORTABLE));
+      return pointer.get(ADDRESS, 0).reinterpret(bytes);
+    }
+  }
+
+  void freeHost(MemorySegment memory) {
+    library.call("cuMemFreeHost", memory);
+  }
+
+  long createEvent() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment event = arena.allocate(JAVA_LONG);
+      check("cuEventCreate", library.call("cuEventCreate", event, DISABLE_TIMING));
+      return event.get(JAVA_LONG, 0);
+    }
+  }
+
+  void destroyEvent(long event) {
+    library.call("cuEventDestroy_v2", event);
+  }
+
+  void recordEvent(long event, long stream) {
+    check("cuEventRecord", library.call("cuEventRecord", event, stream));
+  }
+
+  /** Whether the work before the event is done. */
+  boolean isEventPassed(long event) {
+    int status = library.call("cuEventQuery", event);
+    if (status == NOT_READY) {
+      return false;
+    }
+    check("cuEventQuery", status);
+    return true;
+  }
+
+  void awaitEvent(long event) {
+    check("cuEventSynchronize", library.call("cuEventSynchronize", event));
   }
 
   /** Loads a fatbin; the driver keeps its own copy. */

@@ -112,11 +112,13 @@ class ChatAnswersTest {
     List<JsonNode> events =
         streamed("", it -> it.say("Hel").say("").say("lo").end(FinishReason.STOP));
     assertThat(events).extracting(event -> event.get("id")).containsOnly(events.get(0).get("id"));
-    assertThat(events).extracting(ChatAnswersTest::text).containsExactly(
-        chunk("{'role':'assistant','content':''}", "null"),
-        chunk("{'content':'Hel'}", "null"),
-        chunk("{'content':'lo'}", "null"),
-        chunk("{}", "'stop','stop_reason':null"));
+    assertThat(events)
+        .extracting(ChatAnswersTest::text)
+        .containsExactly(
+            chunk("{'role':'assistant','content':''}", "null"),
+            chunk("{'content':'Hel'}", "null"),
+            chunk("{'content':'lo'}", "null"),
+            chunk("{}", "'stop','stop_reason':null"));
   }
 
   private static String chunk(String delta, String finish) {
@@ -153,8 +155,7 @@ class ChatAnswersTest {
 
   @Test
   void streamsEveryChoiceFromItsOpeningToItsEnd() throws InterruptedException {
-    List<JsonNode> events =
-        streamed("'n':2", it -> it.say("a").say("b").end(FinishReason.LENGTH));
+    List<JsonNode> events = streamed("'n':2", it -> it.say("a").say("b").end(FinishReason.LENGTH));
     for (int choice = 0; choice < 2; choice++) {
       int index = choice;
       List<JsonNode> own =

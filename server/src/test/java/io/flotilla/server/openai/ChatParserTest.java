@@ -202,7 +202,8 @@ class ChatParserTest {
     assertThat(chat("'stream':true,'stream_options':{'include_usage':true}").stream())
         .isEqualTo(new StreamFields(true, true));
     assertThat(
-            chat("'stream':true,'stream_options':{'include_usage':false,"
+            chat(
+                "'stream':true,'stream_options':{'include_usage':false,"
                     + "'include_obfuscation':true}")
                 .stream())
         .isEqualTo(new StreamFields(true, false));

@@ -49,7 +49,8 @@ class CompletionAnswersTest {
 
   @Test
   void echoesThePromptWithoutSpecialTokens() throws InterruptedException {
-    JsonNode answer = whole(completionBody("'echo':true"), it -> it.say("!").end(FinishReason.STOP));
+    JsonNode answer =
+        whole(completionBody("'echo':true"), it -> it.say("!").end(FinishReason.STOP));
     assertThat(answer.at("/choices/0/text").stringValue()).isEqualTo("hi!");
     assertThat(answer.at("/choices/0/logprobs").isNull()).isTrue();
   }
@@ -66,8 +67,9 @@ class CompletionAnswersTest {
   @Test
   void showsLogprobsInFourLists() throws InterruptedException {
     JsonNode answer =
-        whole(completionBody("'logprobs':1"), it -> it.add(token('x')).add(token('y')).end(
-            FinishReason.LENGTH));
+        whole(
+            completionBody("'logprobs':1"),
+            it -> it.add(token('x')).add(token('y')).end(FinishReason.LENGTH));
     assertThat(answer.at("/choices/0/logprobs").toString().replace('"', '\''))
         .isEqualTo(
             "{'text_offset':[0,1],'token_logprobs':[-2.0,-2.0],'tokens':['x','y'],"
@@ -84,8 +86,7 @@ class CompletionAnswersTest {
                     .add(token('x'))
                     .end(FinishReason.LENGTH));
     assertThat(answer.at("/choices/0/text").stringValue()).isEqualTo("hix");
-    assertThat(answer.at("/choices/0/logprobs/tokens").toString())
-        .isEqualTo("[\"h\",\"i\",\"x\"]");
+    assertThat(answer.at("/choices/0/logprobs/tokens").toString()).isEqualTo("[\"h\",\"i\",\"x\"]");
     assertThat(answer.at("/choices/0/logprobs/token_logprobs").toString())
         .isEqualTo("[null,-2.0,-2.0]");
     assertThat(answer.at("/choices/0/logprobs/text_offset").toString()).isEqualTo("[0,1,2]");

@@ -31,8 +31,7 @@ class TokenizationTest {
   @Test
   void tokenizesAConversation() {
     assertThat(
-            tokenize(
-                "{'messages':[{'role':'user','content':'a'}],'add_generation_prompt':false}"))
+            tokenize("{'messages':[{'role':'user','content':'a'}],'add_generation_prompt':false}"))
         .isEqualTo(
             "{'count':7,'max_model_len':64,'tokens':[60,117,115,101,114,62,97],'token_strs':null}");
   }
