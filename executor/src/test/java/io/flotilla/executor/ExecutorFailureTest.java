@@ -82,10 +82,11 @@ class ExecutorFailureTest {
 
   @Test
   void aDeviceThatThrowsFailsEveryLaterPlanWithTheFirstCause() {
-    try (LocalExecutor executor = start()) {
+    IllegalStateException broken = new IllegalStateException("the device broke");
+    LocalExecutor executor = start();
+    try (executor) {
       assertThat(executor.submit(plan(0)).join().samples()).hasSize(1);
       assertThat(executor.failure()).isNull();
-      IllegalStateException broken = new IllegalStateException("the device broke");
       hook =
           () -> {
             throw broken;
@@ -97,6 +98,8 @@ class ExecutorFailureTest {
       assertThat(executor.failure()).isSameAs(broken);
     }
     assertThat(device.closed()).isTrue();
+    assertThat(executor.failure()).isSameAs(broken);
+    assertThat(causeOf(executor.submit(plan(4)))).isSameAs(broken);
   }
 
   @Test

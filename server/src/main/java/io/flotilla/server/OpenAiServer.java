@@ -11,7 +11,6 @@ import io.helidon.common.socket.SocketOptions;
 import io.helidon.webserver.WebServer;
 import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http1.Http1Config;
-import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.List;
 
@@ -73,13 +72,17 @@ public final class OpenAiServer implements AutoCloseable {
             .shutdownGracePeriod(Duration.ZERO)
             .update(builder -> Certificates.configure(builder, options))
             .build();
-    try {
-      server.start();
-    } catch (UncheckedIOException | IllegalStateException e) {
+    server.start();
+    // A server that cannot listen logs why, and throws nothing.
+    if (!server.isRunning()) {
       deadline.close();
       throw new IllegalStateException(
-          "cannot listen on " + options.host() + " port " + options.port() + ": " + e.getMessage(),
-          e);
+          "cannot listen on "
+              + options.host()
+              + " port "
+              + options.port()
+              + "; is the port taken, or the address another machine's? Choose others with --host"
+              + " and --port");
     }
     return new OpenAiServer(server, model, reception, deadline);
   }

@@ -5,7 +5,9 @@ import io.flotilla.server.openai.Endpoint;
 import io.flotilla.server.openai.OpenAiError;
 import io.flotilla.server.openai.RefusedException;
 import io.helidon.http.HeaderNames;
+import io.helidon.http.HeaderValues;
 import io.helidon.http.Method;
+import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.FilterChain;
 import io.helidon.webserver.http.Handler;
@@ -75,6 +77,11 @@ final class Reception {
               "invalid_api_key"));
     } else {
       chain.proceed();
+    }
+    // Helidon says that it closes the connection, but does so only behind a request's body.
+    if (request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)
+        && !request.content().hasEntity()) {
+      throw new CloseConnectionException("the client wants no more");
     }
   }
 
