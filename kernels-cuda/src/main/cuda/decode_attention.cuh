@@ -24,12 +24,13 @@ struct DecodeArguments {
   long out_stride;
   float* partial;  // [sequence][head][split][D + 2]: sums, then the largest score and the weight
   int* arrived;    // [sequence][blockIdx.y], zero between launches
+  int least_pages; // of a split
 };
 
 constexpr int DECODE_WARPS = 4;
 constexpr int DECODE_STAGES = 3;
 constexpr int PAGE = 16;
-constexpr int LEAST_PAGES = 16;
+constexpr int MOST_SPLITS = 64;
 constexpr float LOG2_E = 1.4426950408889634f;
 
 template <int D>
@@ -79,12 +80,12 @@ __device__ __forceinline__ void take_scores(RunningSoftmax<D>& state, float (&sc
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
     // A row that has seen no key yet has no number to subtract.
     float base = largest == -INFINITY ? 0 : largest;
-    float shrink = exp2f(state.largest[half] - base);
+    float shrink = fast_exp2(state.largest[half] - base);
     float weight = 0;
 #pragma unroll
     for (int i = 0; i < N; i++) {
-      scores[i][2 * half] = exp2f(scores[i][2 * half] - base);
-      scores[i][2 * half + 1] = exp2f(scores[i][2 * half + 1] - base);
+      scores[i][2 * half] = fast_exp2(scores[i][2 * half] - base);
+      scores[i][2 * half + 1] = fast_exp2(scores[i][2 * half + 1] - base);
       weight += scores[i][2 * half] + scores[i][2 * half + 1];
     }
     state.weight[half] = state.weight[half] * shrink + weight;
@@ -180,12 +181,12 @@ __device__ __forceinline__ void walk_pages(RunningSoftmax<D>& state,
 
 // The weight of one part among parts: 2^(largest - overall), zero for a part that saw no key.
 __device__ __forceinline__ float share_of(float largest, float overall) {
-  return largest == -INFINITY ? 0 : exp2f(largest - overall);
+  return largest == -INFINITY ? 0 : fast_exp2(largest - overall);
 }
 
 template <int D>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   wait_for_previous();
   let_next_start();
   int warp = threadIdx.x / 32;
@@ -197,7 +198,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
   }
   int context = args.positions[row] + 1;
   int pages = (context + PAGE - 1) / PAGE;
-  int share = max((pages + splits - 1) / splits, LEAST_PAGES);
+  int share = max((pages + splits - 1) / splits, args.least_pages);
   int used = (pages + share - 1) / share;
   int begin = blockIdx.x * share;
   int end = min(pages, begin + share);
@@ -293,20 +294,42 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     return;
   }
   __threadfence();
-  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
-    const float* parts = partial + (long)(i / D) * splits * (D + 2);
+  float* shares = sums;                            // [16][MOST_SPLITS]
+  float* totals = shares + 16 * MOST_SPLITS;       // [16]
+  for (int head = warp; head < heads; head += DECODE_WARPS) {
+    const float* parts = partial + (long)head * splits * (D + 2);
     float overall = -INFINITY;
-    for (int from = 0; from < used; from++) {
-      overall = fmaxf(overall, __ldcg(parts + from * (D + 2) + D));
+    for (int from = lane; from < used; from += 32) {
+      float top = __ldcg(parts + from * (D + 2) + D);
+      shares[head * MOST_SPLITS + from] = top;
+      overall = fmaxf(overall, top);
     }
-    float sum = 0;
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) {
+      overall = fmaxf(overall, __shfl_xor_sync(0xffffffff, overall, offset));
+    }
     float total = 0;
-    for (int from = 0; from < used; from++) {
-      float part = share_of(__ldcg(parts + from * (D + 2) + D), overall);
-      sum += part * __ldcg(parts + from * (D + 2) + i % D);
-      total += part * __ldcg(parts + from * (D + 2) + D + 1);
+    for (int from = lane; from < used; from += 32) {
+      float share = share_of(shares[head * MOST_SPLITS + from], overall);
+      shares[head * MOST_SPLITS + from] = share;
+      total += share * __ldcg(parts + from * (D + 2) + D + 1);
     }
-    args.out[row * args.out_stride + (long)first_head * D + i] = __float2bfloat16_rn(sum / total);
+    total = sum_over_warp(total);
+    if (lane == 0) {
+      totals[head] = total;
+    }
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
+    int head = i / D;
+    const float* parts = partial + (long)head * splits * (D + 2) + i % D;
+    float sum = 0;
+#pragma unroll 8
+    for (int from = 0; from < used; from++) {
+      sum += shares[head * MOST_SPLITS + from] * __ldcg(parts + from * (D + 2));
+    }
+    args.out[row * args.out_stride + (long)first_head * D + i] =
+        __float2bfloat16_rn(sum / totals[head]);
   }
   if (threadIdx.x == 0) {
     *arrived = 0;

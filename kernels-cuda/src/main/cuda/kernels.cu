@@ -5,4 +5,5 @@
 #include "rotate.cuh"
 #include "decode_attention.cuh"
 #include "prefill_attention.cuh"
+#include "prefill_hopper.cuh"
 #include "sampling.cuh"

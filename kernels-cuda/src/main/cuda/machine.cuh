@@ -79,6 +79,13 @@ __device__ __forceinline__ uint32_t pack(float low, float high) {
   return *reinterpret_cast<uint32_t*>(&pair);
 }
 
+// 2^x to about two units in the last place; what underflows is zero.
+__device__ __forceinline__ float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 __device__ __forceinline__ float sum_over_warp(float value) {
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) {

@@ -74,14 +74,15 @@ __device__ __forceinline__ void copy_tile(uint32_t keys, const PrefillArguments&
                                           const int* table, int kv_head, int token, int end) {
   constexpr int CHUNKS = D / 8;
   constexpr int TILE_BYTES = PREFILL_TILE * D * 2;
+  int shift = 31 - __clz(args.block_size);
 #pragma unroll
   for (int i = 0; i < PREFILL_TILE * CHUNKS / 128; i++) {
     int row = (i * 128 + threadIdx.x) / CHUNKS;
     int chunk = threadIdx.x % CHUNKS;
     int at = token + row;
     bool valid = at < end;
-    long block = valid ? table[at / args.block_size] : 0;
-    long slot = (block * args.kv_heads + kv_head) * args.block_size + at % args.block_size;
+    long block = valid ? table[at >> shift] : 0;
+    long slot = (block * args.kv_heads + kv_head) * args.block_size + (at & (args.block_size - 1));
     long element = valid ? slot * D + chunk * 8 : 0;
     uint32_t offset = swizzled<CHUNKS>(row, chunk);
     copy_async(keys + offset, args.keys + element, valid);
@@ -92,7 +93,7 @@ __device__ __forceinline__ void copy_tile(uint32_t keys, const PrefillArguments&
 
 template <int D>
 __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   constexpr int CHUNKS = D / 8;
   constexpr int TILE_BYTES = PREFILL_TILE * D * 2;
   wait_for_previous();

@@ -23,19 +23,28 @@ final class CudaAttention {
   private static final int MOST_SPLITS = 64;
   private static final int BLOCKS_PER_MULTIPROCESSOR = 4;
   private static final int LEAST_SPLITS = 2;
+  private static final int LEAST_PAGES = 8;
+  private static final int LEAST_PAGES_WHERE_FULL = 64;
+  private static final int HOPPER_TILE = 128;
+  private static final int HOPPER_DIM = 128;
 
   private final Launcher launcher;
   private final CudaDevice device;
   private final int multiprocessors;
+  private final boolean hopper;
   private long partial;
   private long partialBytes;
   private long arrived;
   private long arrivedBytes;
 
-  CudaAttention(Launcher launcher, CudaDevice device, int multiprocessors) {
+  /**
+   * @param hopper whether the kernels for compute capability 9.0 run
+   */
+  CudaAttention(Launcher launcher, CudaDevice device, int multiprocessors, boolean hopper) {
     this.launcher = launcher;
     this.device = device;
     this.multiprocessors = multiprocessors;
+    this.hopper = hopper;
   }
 
   /**
@@ -85,6 +94,8 @@ final class CudaAttention {
     arguments.set(JAVA_LONG, 88, out.stride());
     arguments.set(JAVA_LONG, 96, partial);
     arguments.set(JAVA_LONG, 104, arrived);
+    boolean fills = batch.sequences() * blocksOfHeads(shape) >= 2 * multiprocessors;
+    arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
     int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
     launcher.launch(
         "decode_attention_" + shape.headDim(),
@@ -109,10 +120,14 @@ final class CudaAttention {
     arguments.set(JAVA_FLOAT, 76, scale);
     arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
     arguments.set(JAVA_LONG, 88, out.stride());
-    int tiles = Math.ceilDiv(batch.rows(), PREFILL_TILE) + batch.sequences();
+    boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM;
+    int tile = warpgroups ? HOPPER_TILE : PREFILL_TILE;
+    int tiles = Math.ceilDiv(batch.rows(), tile) + batch.sequences();
+    // The queries, and two tiles each of keys and values.
+    int shared = 5 * tile * shape.headDim() * 2;
     launcher.launch(
-        "prefill_attention_" + shape.headDim(),
-        new Launcher.Grid(shape.heads(), tiles, 1, THREADS, 5 * PREFILL_TILE * shape.headDim() * 2),
+        "prefill_attention_" + (warpgroups ? "hopper_" : "") + shape.headDim(),
+        new Launcher.Grid(shape.heads(), tiles, 1, warpgroups ? 2 * THREADS : THREADS, shared),
         stream);
   }
 

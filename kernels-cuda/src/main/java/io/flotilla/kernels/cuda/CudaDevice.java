@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * that uses it.
  */
 final class CudaDevice implements Device {
+  private static final int HOPPER = 9;
+
   private final Arena arena = Arena.ofShared();
   private final CudaSetup setup;
   private final int ordinal;
@@ -69,11 +71,12 @@ final class CudaDevice implements Device {
     long workspace = allocated(CublasLt.workspaceBytes());
     CublasLt cublas = new CublasLt(setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
+    boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
         new CudaOps(
             launcher,
             new CudaLinear(launcher, cublas),
-            new CudaAttention(launcher, this, multiprocessors));
+            new CudaAttention(launcher, this, multiprocessors, hopper));
     return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);
   }
 
@@ -218,9 +221,9 @@ final class CudaDevice implements Device {
 
   @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
-    if (blockSize % CudaAttention.PAGE != 0) {
+    if (blockSize < CudaAttention.PAGE || Integer.bitCount(blockSize) != 1) {
       throw new IllegalArgumentException(
-          "--block-size " + blockSize + " is not supported: on a GPU it is a multiple of 16");
+          "--block-size " + blockSize + " is not supported: on a GPU it is a power of two from 16");
     }
     if (shape.headDim() != 64 && shape.headDim() != 128) {
       throw new IllegalArgumentException(

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class CudaLinear {
   /** Beyond this many rows cuBLASLt is faster. */
-  static final int MOST_SKINNY_ROWS = 16;
+  static final int MOST_SKINNY_ROWS = 8;
 
   private static final int SKINNY_OUTPUTS = 16;
   private static final int ADDERS = 256;
