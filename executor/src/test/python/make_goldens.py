@@ -21,11 +21,15 @@ from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
 )
 
 GREEDY_TOKENS = 64
@@ -166,6 +170,40 @@ def tiny_models():
                 beta_slow=1.0,
                 original_max_position_embeddings=32,
             ),
+        )
+    )
+    yield "tiny-mixtral", torch.bfloat16, MixtralForCausalLM(
+        MixtralConfig(
+            **common,
+            hidden_size=48,
+            intermediate_size=56,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=8,
+            vocab_size=103,
+            num_local_experts=8,
+            num_experts_per_tok=2,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        )
+    )
+    yield "tiny-qwen3-moe", torch.bfloat16, Qwen3MoeForCausalLM(
+        Qwen3MoeConfig(
+            **{**common, "num_hidden_layers": 3},
+            hidden_size=32,
+            intermediate_size=72,
+            moe_intermediate_size=24,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            vocab_size=107,
+            num_experts=12,
+            num_experts_per_tok=3,
+            norm_topk_prob=True,
+            mlp_only_layers=[1],
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
         )
     )
 

@@ -53,7 +53,8 @@ public final class ConfigFiles {
         fields.flag("tie_word_embeddings", false),
         fields.flag("attention_bias", false),
         fields.flag("mlp_bias", false),
-        fields.tokenIds("eos_token_id"));
+        fields.tokenIds("eos_token_id"),
+        ExpertFields.read(fields, architectures.getFirst(), layers));
   }
 
   private static int kvHeads(JsonFields fields, int heads) {

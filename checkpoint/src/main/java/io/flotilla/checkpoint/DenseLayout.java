@@ -2,8 +2,9 @@ package io.flotilla.checkpoint;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
-/** The tensors of a dense decoder of the Llama, Qwen2 and Qwen3 families, with their shapes. */
+/** The tensors of a decoder of the Llama, Qwen and Mixtral families, with their shapes. */
 final class DenseLayout {
   private final ModelConfig config;
   private final Map<String, long[]> shapes = new LinkedHashMap<>();
@@ -24,7 +25,7 @@ final class DenseLayout {
     boolean projectionBias = layout.projectionBias();
     for (int layer = 0; layer < config.layers(); layer++) {
       layout.addAttention("model.layers." + layer + ".", projectionBias);
-      layout.addFeedForward("model.layers." + layer + ".");
+      layout.addFeedForward("model.layers." + layer + ".", config.experts(layer));
     }
     layout.shapes.put("model.norm.weight", new long[] {config.hiddenSize()});
     if (!config.tiedEmbeddings()) {
@@ -38,12 +39,14 @@ final class DenseLayout {
   private boolean projectionBias() {
     return switch (config.architecture()) {
       case "Qwen2ForCausalLM" -> true;
-      case "LlamaForCausalLM", "Qwen3ForCausalLM" -> config.attentionBias();
+      case "LlamaForCausalLM", "Qwen3ForCausalLM", "Qwen3MoeForCausalLM" -> config.attentionBias();
+      case "MixtralForCausalLM" -> false;
       default ->
           throw new CheckpointException(
               "no dummy weights for the architecture "
                   + config.architecture()
-                  + "; LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM have them");
+                  + "; LlamaForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM and"
+                  + " Qwen3MoeForCausalLM have them");
     };
   }
 
@@ -62,12 +65,29 @@ final class DenseLayout {
     }
   }
 
-  private void addFeedForward(String layer) {
+  private void addFeedForward(String layer, @Nullable ExpertConfig experts) {
     boolean bias = config.mlpBias();
     shapes.put(layer + "post_attention_layernorm.weight", new long[] {config.hiddenSize()});
+    if (experts != null) {
+      addExperts(layer, experts);
+      return;
+    }
     addLinear(layer + "mlp.gate_proj", config.intermediateSize(), config.hiddenSize(), bias);
     addLinear(layer + "mlp.up_proj", config.intermediateSize(), config.hiddenSize(), bias);
     addLinear(layer + "mlp.down_proj", config.hiddenSize(), config.intermediateSize(), bias);
+  }
+
+  private void addExperts(String layer, ExpertConfig experts) {
+    boolean mixtral = config.architecture().startsWith("Mixtral");
+    String block = layer + (mixtral ? "block_sparse_moe." : "mlp.");
+    long width = experts.intermediateSize();
+    addLinear(block + "gate", experts.count(), config.hiddenSize(), false);
+    for (int expert = 0; expert < experts.count(); expert++) {
+      String name = block + "experts." + expert + ".";
+      addLinear(name + (mixtral ? "w1" : "gate_proj"), width, config.hiddenSize(), false);
+      addLinear(name + (mixtral ? "w3" : "up_proj"), width, config.hiddenSize(), false);
+      addLinear(name + (mixtral ? "w2" : "down_proj"), config.hiddenSize(), width, false);
+    }
   }
 
   private void addLinear(String name, long outputs, long inputs, boolean bias) {

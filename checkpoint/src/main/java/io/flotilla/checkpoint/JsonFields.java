@@ -161,7 +161,7 @@ final class JsonFields {
     return texts;
   }
 
-  /** Token ids written as one integer or as a list; none where the field is absent. */
+  /** Numbers, such as token ids, written as one or as a list; none where the field is absent. */
   List<Integer> tokenIds(String field) {
     JsonNode value = value(field);
     List<Integer> ids = new ArrayList<>();

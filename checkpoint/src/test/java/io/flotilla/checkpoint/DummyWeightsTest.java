@@ -129,9 +129,9 @@ class DummyWeightsTest {
 
   @Test
   void refusesAnUnknownArchitecture() {
-    assertThatThrownBy(() -> weights("Qwen3MoeForCausalLM", true))
+    assertThatThrownBy(() -> weights("Gemma3ForCausalLM", true))
         .isInstanceOf(CheckpointException.class)
-        .hasMessageContaining("Qwen3MoeForCausalLM");
+        .hasMessageContaining("Gemma3ForCausalLM");
   }
 
   private static DummyWeights weights(String architecture, boolean tied) {

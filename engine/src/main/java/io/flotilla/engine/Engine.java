@@ -95,7 +95,11 @@ public final class Engine implements Runnable, AutoCloseable {
         new BlockManager(executor.kvBlocks(), executor.blockSize(), limits.prefixCaching());
     this.scheduler =
         new Scheduler(
-            new StepLimits(contextLength, limits.maxSequences(), limits.maxBatchedTokens()),
+            new StepLimits(
+                contextLength,
+                limits.maxSequences(),
+                limits.maxBatchedTokens(),
+                executor.topology().pipeline()),
             blocks);
     this.statistics = snapshot();
   }

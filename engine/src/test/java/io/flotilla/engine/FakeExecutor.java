@@ -204,9 +204,10 @@ final class FakeExecutor implements Executor {
     }
   }
 
+  /** A stage fewer than steps in flight, as executors have it. */
   @Override
   public Topology topology() {
-    return Topology.SINGLE;
+    return new Topology(1, Math.max(1, maxStepsInFlight - 1), 1, 1, 1, false);
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.flotilla.executor;
 
+import java.util.List;
+
 /**
  * How a replica's ranks are laid out and sized.
  *
@@ -8,6 +10,7 @@ package io.flotilla.executor;
  * @param maxBatchedTokens tokens a step computes at most
  * @param kvCacheBytes memory of the KV cache of each rank
  * @param blockSize tokens a KV block holds
+ * @param pipelineLayers layers of each pipeline stage; empty to balance them
  */
 public record ExecutorOptions(
     Topology topology,
@@ -15,25 +18,39 @@ public record ExecutorOptions(
     int maxSequences,
     int maxBatchedTokens,
     long kvCacheBytes,
-    int blockSize) {
+    int blockSize,
+    List<Integer> pipelineLayers) {
+  /** Options with balanced pipeline stages. */
+  public ExecutorOptions(
+      Topology topology,
+      int maxModelLength,
+      int maxSequences,
+      int maxBatchedTokens,
+      long kvCacheBytes,
+      int blockSize) {
+    this(
+        topology,
+        maxModelLength,
+        maxSequences,
+        maxBatchedTokens,
+        kvCacheBytes,
+        blockSize,
+        List.of());
+  }
+
   /**
    * @throws IllegalArgumentException naming the flag, when a value cannot be honoured
    */
   public ExecutorOptions {
     requireOne("--data-parallel-size", topology.data());
-    requireOne("--pipeline-parallel-size", topology.pipeline());
-    requireOne("--tensor-parallel-size", topology.tensor());
     requireOne("--prefill-context-parallel-size", topology.prefillContext());
     requireOne("--decode-context-parallel-size", topology.decodeContext());
-    if (topology.expertParallel()) {
-      throw new IllegalArgumentException(
-          "--enable-expert-parallel is not supported: no supported model has experts");
-    }
     requirePositive("--max-model-len", maxModelLength);
     requirePositive("--max-num-seqs", maxSequences);
     requirePositive("--max-num-batched-tokens", maxBatchedTokens);
     requirePositive("--kv-cache-memory-bytes", kvCacheBytes);
     requirePositive("--block-size", blockSize);
+    pipelineLayers = List.copyOf(pipelineLayers);
   }
 
   /** Blocks that one sequence of the greatest length needs. */
@@ -41,10 +58,15 @@ public record ExecutorOptions(
     return Math.ceilDiv(maxModelLength, blockSize);
   }
 
+  /** Steps worth having in flight: one for each stage and one that waits. */
+  public int stepsInFlight() {
+    return topology.pipeline() + 1;
+  }
+
   private static void requireOne(String flag, int degree) {
     if (degree != 1) {
       throw new IllegalArgumentException(
-          flag + " " + degree + " is not supported: a replica has one rank; leave it at 1");
+          flag + " " + degree + " is not supported by this version; leave it at 1");
     }
   }
 

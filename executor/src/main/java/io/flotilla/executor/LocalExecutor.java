@@ -4,13 +4,14 @@ import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepPlan.SequenceStep;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
+import io.flotilla.kernels.Interconnect;
 import io.flotilla.model.Architectures;
-import java.lang.foreign.Arena;
 import java.time.Duration;
 import java.util.BitSet;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
 /** The ranks of a replica that live in this process, one thread each, and their watchdog. */
@@ -18,16 +19,16 @@ public final class LocalExecutor implements Executor {
   private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(10);
 
   private final ExecutorOptions options;
-  private final RankWorker worker;
-  private final Rank rank;
+  private final RankSet ranks;
+  private final ReplicaFailure failure;
   private final Thread watchdog;
   private volatile boolean closed;
 
   private LocalExecutor(
-      ExecutorOptions options, RankWorker worker, Rank rank, StepWatchdog watchdog) {
+      ExecutorOptions options, RankSet ranks, ReplicaFailure failure, StepWatchdog watchdog) {
     this.options = options;
-    this.worker = worker;
-    this.rank = rank;
+    this.ranks = ranks;
+    this.failure = failure;
     this.watchdog =
         Thread.ofPlatform().name("step-watchdog").daemon().unstarted(() -> watch(watchdog));
   }
@@ -47,42 +48,84 @@ public final class LocalExecutor implements Executor {
     return start(options, config, weights, device, new StepWatchdog(System::nanoTime));
   }
 
+  /**
+   * Spreads a model over devices and starts a rank on each.
+   *
+   * @param weights must stay open until the executor is closed
+   * @param devices one for each rank, stage by stage; they become the executor's, which closes
+   *     them, also when it cannot start
+   * @param interconnect joins them
+   * @throws CheckpointException when the architecture is not supported or a tensor is missing or
+   *     misshapen
+   * @throws IllegalArgumentException naming the flag, when the options do not fit the model, the
+   *     devices or the memory
+   */
+  public static LocalExecutor start(
+      ExecutorOptions options,
+      ModelConfig config,
+      WeightSource weights,
+      List<Device> devices,
+      Interconnect interconnect) {
+    StepWatchdog watchdog = new StepWatchdog(System::nanoTime);
+    return start(options, config, weights, devices, interconnect, watchdog);
+  }
+
   static LocalExecutor start(
       ExecutorOptions options,
       ModelConfig config,
       WeightSource weights,
       Device device,
       StepWatchdog watchdog) {
-    RankWorker worker =
-        new RankWorker(
-            "rank-0", device, arena -> buildRank(options, config, weights, device, arena));
-    try {
-      Rank rank = worker.awaitRank();
-      LocalExecutor executor = new LocalExecutor(options, worker, rank, watchdog);
-      executor.watchdog.start();
-      return executor;
-    } catch (CompletionException failed) {
-      switch (failed.getCause()) {
-        case RuntimeException cause -> throw cause;
-        case Error cause -> throw cause;
-        case null, default -> throw failed;
-      }
-    }
+    Interconnect none = (members, _, _) -> List.of(Collectives.ALONE);
+    return start(options, config, weights, List.of(device), none, watchdog);
   }
 
-  private static Rank buildRank(
+  static LocalExecutor start(
       ExecutorOptions options,
       ModelConfig config,
       WeightSource weights,
-      Device device,
-      Arena arena) {
+      List<Device> devices,
+      Interconnect interconnect,
+      StepWatchdog watchdog) {
+    ReplicaFailure failure = new ReplicaFailure();
+    RankSet ranks = null;
+    try {
+      Layout layout = layout(options, config, devices);
+      ranks = new RankSet(options, config, layout, devices, interconnect, failure);
+    } finally {
+      if (ranks == null) {
+        devices.forEach(Device::close);
+      }
+    }
+    ranks.start(weights);
+    if (failure.cause() != null) {
+      ranks.join(CLOSE_PATIENCE);
+      switch (failure.requireCause()) {
+        case RuntimeException cause -> throw cause;
+        case Error cause -> throw cause;
+        case Throwable cause -> throw new IllegalStateException("a rank did not start", cause);
+      }
+    }
+    LocalExecutor executor = new LocalExecutor(options, ranks, failure, watchdog);
+    executor.watchdog.start();
+    return executor;
+  }
+
+  /** Everything that can be refused before weights are read. */
+  private static Layout layout(ExecutorOptions options, ModelConfig config, List<Device> devices) {
     Architectures.requireSupported(config);
     if (options.maxModelLength() > config.maxPositions()) {
       throw new IllegalArgumentException(
           "--max-model-len %d is more than the model's %d positions"
               .formatted(options.maxModelLength(), config.maxPositions()));
     }
-    return new Rank(options, config, weights, device, arena);
+    Layout layout = Layout.of(options.topology(), options.pipelineLayers(), config);
+    if (layout.ranks() != devices.size()) {
+      throw new IllegalArgumentException(
+          "%d ranks (--tensor-parallel-size %d x --pipeline-parallel-size %d) have %d devices"
+              .formatted(layout.ranks(), layout.tensor(), layout.stages().size(), devices.size()));
+    }
+    return layout;
   }
 
   @Override
@@ -92,7 +135,7 @@ public final class LocalExecutor implements Executor {
 
   @Override
   public int kvBlocks() {
-    return rank.memory().kvBlocks();
+    return ranks.kvBlocks();
   }
 
   @Override
@@ -107,12 +150,17 @@ public final class LocalExecutor implements Executor {
 
   @Override
   public int maxStepsInFlight() {
-    return options.topology().pipeline() + 1;
+    return options.stepsInFlight();
   }
 
-  /** Where the memory of the rank goes, to be printed at start. */
+  /** Where the memory of the first rank goes, to be printed at start. */
   public MemoryPlan memory() {
-    return rank.memory();
+    return memories().getFirst();
+  }
+
+  /** Where the memory of each rank goes, to be printed at start. */
+  public List<MemoryPlan> memories() {
+    return ranks.memories();
   }
 
   /**
@@ -124,7 +172,7 @@ public final class LocalExecutor implements Executor {
   @Override
   public CompletableFuture<StepResult> submit(StepPlan plan) {
     requireFits(plan);
-    return worker.submit(plan);
+    return ranks.submit(plan);
   }
 
   private void requireFits(StepPlan plan) {
@@ -154,19 +202,19 @@ public final class LocalExecutor implements Executor {
 
   @Override
   public long progress() {
-    return rank.progress();
+    return ranks.progress();
   }
 
   @Override
   public @Nullable Throwable failure() {
-    return worker.failure();
+    return failure.cause();
   }
 
   private void watch(StepWatchdog watchdog) {
-    while (!closed && worker.failure() == null) {
-      Duration silence = watchdog.poll(worker.runningStep(), progress());
+    while (!closed && failure.cause() == null) {
+      Duration silence = watchdog.poll(ranks.oldestStep(), progress());
       if (silence != null) {
-        worker.failHung(silence);
+        failure.report(ranks.hung(silence));
         return;
       }
       try {
@@ -177,10 +225,12 @@ public final class LocalExecutor implements Executor {
     }
   }
 
+  /** Waiting plans fail. Waits for the step that runs, but not for a hung one. */
   @Override
   public void close() {
     closed = true;
     watchdog.interrupt();
-    worker.stop(CLOSE_PATIENCE);
+    failure.report(new IllegalStateException("the executor was closed"));
+    ranks.join(CLOSE_PATIENCE);
   }
 }

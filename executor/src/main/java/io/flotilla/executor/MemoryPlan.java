@@ -6,7 +6,7 @@ import java.util.Locale;
 /**
  * Where a rank's memory goes, in bytes.
  *
- * @param weights as stored, used where they lie
+ * @param weights the rank's part as stored, used where it lies
  * @param model what the model allocates besides
  * @param stepInputs ids, positions, block tables and host copies of logits
  * @param kvBlock one block of the KV cache, all layers together

@@ -4,19 +4,16 @@ import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.kernels.AttentionBatch;
-import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Stream;
 import io.flotilla.model.Architectures;
 import io.flotilla.model.CausalLm;
 import io.flotilla.model.ModelLimits;
+import io.flotilla.model.StageInput;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
-import io.flotilla.model.StageSlice;
-import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
-import io.flotilla.model.layer.TensorParallel;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -28,9 +25,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One device with its share of the model, its KV cache and its slots. Everything but {@link
- * #progress} is called by the rank's thread.
+ * #progress} and {@link #isWaiting} is called by the rank's thread.
  */
 final class Rank implements AutoCloseable {
+  private final RankPlace place;
   private final Device device;
   private final Stream stream;
   private final AtomicLong scored = new AtomicLong();
@@ -38,43 +36,51 @@ final class Rank implements AutoCloseable {
   private final List<KvCache> caches;
   private final Slot[] slots;
   private final StepBatch batch;
-  private final StepScoring scoring;
+  private final StageLink link;
+  private final SampleReturn sampleReturn;
+  private final @Nullable StepScoring scoring;
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
   private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
   /**
-   * Loads the model and allocates everything a step needs. Weights, device and arena must outlive
-   * the rank.
+   * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
+   * arena must outlive the rank.
    *
+   * @param kvBlocks of every rank
    * @param arena for host memory
    * @throws io.flotilla.checkpoint.CheckpointException when the model cannot be served
-   * @throws IllegalArgumentException when it does not fit
+   * @throws IllegalArgumentException when it cannot be shared between the ranks
    */
   Rank(
       ExecutorOptions options,
       ModelConfig config,
       WeightSource weights,
+      RankPlace place,
+      int kvBlocks,
       Device device,
       Arena arena) {
+    this.place = place;
     this.device = device;
     this.stream = device.openStream();
-    StageSlice slice = StageSlice.whole(config);
-    AttentionShape attention = SelfAttention.shape(config, TensorParallel.SINGLE);
-    long kvBlock =
-        Math.multiplyExact(slice.layers(), device.kvBlockBytes(attention, options.blockSize()));
-    int kvBlocks = MemoryPlan.fittingBlocks(options, kvBlock);
     ModelLimits limits =
         new ModelLimits(
-            slice,
+            place.slice(),
             options.maxModelLength(),
             options.maxBatchedTokens(),
             StepScoring.rowsAtOnce(options, config.vocabularySize(), device));
-    ShardLoader loader = new ShardLoader(weights, device, stream, TensorParallel.SINGLE);
+    ShardLoader loader =
+        new ShardLoader(
+            weights,
+            device,
+            stream,
+            place.tensor(),
+            place.layers(),
+            options.topology().expertParallel());
     this.model = Architectures.load(config, loader, limits);
     List<KvCache> allocated = new ArrayList<>();
-    for (int layer = 0; layer < slice.layers(); layer++) {
-      allocated.add(device.allocateKvCache(attention, kvBlocks, options.blockSize()));
+    for (int layer = 0; layer < place.slice().layers(); layer++) {
+      allocated.add(device.allocateKvCache(model.attention(), kvBlocks, options.blockSize()));
     }
     this.caches = List.copyOf(allocated);
     this.slots = new Slot[options.maxSequences()];
@@ -82,21 +88,32 @@ final class Rank implements AutoCloseable {
       slots[slot] = new Slot();
     }
     this.batch = new StepBatch(device, arena, options);
-    this.scoring = new StepScoring(model, device, stream, arena, options, scored);
+    this.link = new StageLink(place, device, options.maxBatchedTokens(), config.hiddenSize());
+    this.sampleReturn =
+        new SampleReturn(place, device, arena, options.maxSequences(), options.stepsInFlight());
+    this.scoring =
+        place.isLastStage()
+            ? new StepScoring(model, place.layers(), device, stream, arena, options, scored)
+            : null;
     this.sampling =
-        device
-            .sampling()
-            .map(
-                tokens ->
-                    new DeviceSampling(
-                        model, tokens, device, stream, arena, options, limits.maxLogitRows()))
-            .orElse(null);
+        options.topology().ranksPerReplica() > 1
+            ? null
+            : device
+                .sampling()
+                .map(
+                    tokens ->
+                        new DeviceSampling(
+                            model, tokens, device, stream, arena, options, limits.maxLogitRows()))
+                .orElse(null);
     this.memory =
         new MemoryPlan(
-            weights.totalBytes(),
+            loader.mappedBytes(),
             model.footprint(),
-            batch.bytes() + scoring.bytes(),
-            kvBlock,
+            batch.bytes()
+                + link.bytes()
+                + sampleReturn.bytes()
+                + (scoring == null ? 0 : scoring.bytes()),
+            place.slice().layers() * device.kvBlockBytes(model.attention(), options.blockSize()),
             kvBlocks,
             options);
   }
@@ -110,23 +127,26 @@ final class Rank implements AutoCloseable {
     return device.progress() + scored.get();
   }
 
+  /** Whether it waits for another rank. Readable from any thread. */
+  boolean isWaiting() {
+    return place.layers().isWaiting() || place.pipeline().isWaiting();
+  }
+
   /** Starts a step; where the device samples, it goes on when this returns. */
   PendingStep launch(StepPlan plan) {
+    DeviceSampling tokens = sampling;
+    if (tokens == null || plan.sequences().isEmpty()) {
+      return PendingStep.done(run(plan));
+    }
     for (SequenceStep sequence : plan.sequences()) {
       prepare(sequence);
     }
-    if (plan.sequences().isEmpty()) {
-      return PendingStep.done(new StepResult(plan.step(), List.of(), List.of()));
-    }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
-    if (sampling == null) {
-      return PendingStep.done(scoring.score(plan, slots, forward(rows)));
-    }
-    sampling.takeLast(plan, slots, rows.ids());
+    tokens.takeLast(plan, slots, rows.ids());
     Activations activations = forward(rows);
     return DeviceSampling.canSample(plan, slots)
-        ? sampling.sample(plan, slots, activations)
-        : PendingStep.done(scoring.score(plan, slots, activations));
+        ? tokens.sample(plan, slots, activations)
+        : PendingStep.done(Objects.requireNonNull(scoring).score(plan, slots, activations));
   }
 
   private Activations forward(StepBatch.Uploaded rows) {
@@ -142,6 +162,40 @@ final class Rank implements AutoCloseable {
 
   /** What tells one step of single rows from another: all else is in the same device memory. */
   private record SingleRows(int rows, int columns) {}
+
+  /**
+   * Runs a step to its end.
+   *
+   * @return what it yielded, on the rank that answers; null on the others
+   */
+  private @Nullable StepResult run(StepPlan plan) {
+    for (SequenceStep sequence : plan.sequences()) {
+      prepare(sequence);
+    }
+    if (plan.sequences().isEmpty()) {
+      return place.answers() ? new StepResult(plan.step(), List.of(), List.of()) : null;
+    }
+    boolean expectsSamples = place.isFirstStage() && !place.isLastStage();
+    if (expectsSamples) {
+      sampleReturn.awaitNeeded(stream, plan, slots);
+    }
+    StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
+    StageInput input =
+        place.isFirstStage() ? new Ids(rows.ids()) : link.receive(stream, rows.batch().rows());
+    Activations activations = model.forward(stream, input, rows.batch(), caches);
+    if (expectsSamples) {
+      sampleReturn.expect(plan, slots);
+    }
+    if (scoring == null) {
+      link.send(stream, activations);
+      return null;
+    }
+    StepResult result = scoring.score(plan, slots, activations);
+    if (!place.isFirstStage()) {
+      sampleReturn.send(stream, result.samples());
+    }
+    return place.answers() ? result : null;
+  }
 
   private void prepare(SequenceStep sequence) {
     Slot slot = slots[sequence.slot()];

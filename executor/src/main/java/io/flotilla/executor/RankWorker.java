@@ -5,20 +5,18 @@ import java.lang.foreign.Arena;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The thread of one rank. It builds the rank, runs plans in the order they come, and frees the rank
- * at the end. The first failure ends it, and every plan that is waiting or still to come fails with
- * it.
+ * at the end. The replica's first failure, of this rank or of another, ends it, and every plan that
+ * is waiting or still to come fails with it.
  */
 final class RankWorker {
   /** Steps on the device at once: one that runs and one that waits for it. */
@@ -27,10 +25,11 @@ final class RankWorker {
   private static final int POLL_MICROSECONDS = 20;
 
   private final BlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
-  private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+  private final ReplicaFailure failure;
+  private final CountDownLatch running;
   private final CompletableFuture<Rank> ready = new CompletableFuture<>();
   private final Thread thread;
-  private final Deque<Run> running = new ConcurrentLinkedDeque<>();
+  private final Deque<Run> started = new ConcurrentLinkedDeque<>();
 
   private sealed interface Task {}
 
@@ -45,53 +44,57 @@ final class RankWorker {
    *
    * @param device closed at the end, also when the rank could not be built
    * @param build runs on the thread; the arena is for host memory and ends with the rank
+   * @param running counts the ranks of the replica that may still read each other's memory: no
+   *     memory is freed before it is zero
    */
-  RankWorker(String name, Device device, Function<Arena, Rank> build) {
+  RankWorker(
+      String name,
+      Device device,
+      Function<Arena, Rank> build,
+      ReplicaFailure failure,
+      CountDownLatch running) {
+    this.failure = failure;
+    this.running = running;
+    failure.onReport(this::obeyFailure);
     thread = Thread.ofPlatform().name(name).daemon().start(() -> live(device, build));
   }
 
-  /**
-   * Waits until the rank is built.
-   *
-   * @throws java.util.concurrent.CompletionException with the cause, when it could not be
-   */
-  Rank awaitRank() {
-    return ready.join();
+  /** Completed once the rank is built, or with the cause when it could not be. */
+  CompletableFuture<Rank> ready() {
+    return ready;
   }
 
-  CompletableFuture<StepResult> submit(StepPlan plan) {
-    Run run = new Run(plan, new CompletableFuture<>());
-    tasks.add(run);
+  /**
+   * Queues a plan.
+   *
+   * @param result completed by the rank that answers, or with the replica's failure by any
+   */
+  void submit(StepPlan plan, CompletableFuture<StepResult> result) {
+    tasks.add(new Run(plan, result));
     // A failure after the check drains the queue itself; one before has drained it already.
-    if (failure.get() != null) {
+    if (failure.cause() != null) {
       failWaiting();
     }
-    return run.result;
   }
 
   /** The oldest step that runs, or -1. */
   long runningStep() {
-    Run oldest = running.peek();
+    Run oldest = started.peek();
     return oldest == null ? -1 : oldest.plan.step();
   }
 
-  @Nullable Throwable failure() {
-    return failure.get();
-  }
-
-  /** The rank is hung: fails it, with the thread's stack as it is now. */
-  void failHung(Duration silence) {
+  /** What is to be reported when this rank is hung: with the thread's stack as it is now. */
+  StepTimeoutException hung(Duration silence) {
     StepTimeoutException cause =
         new StepTimeoutException(
             "%s made no progress for %.1f s in step %d"
                 .formatted(thread.getName(), silence.toMillis() / 1000.0, runningStep()));
     cause.setStackTrace(thread.getStackTrace());
-    fail(cause);
+    return cause;
   }
 
-  /** Ends the rank: waiting plans fail. Waits for the step that runs, but not for a hung one. */
-  void stop(Duration patience) {
-    fail(new IllegalStateException("the executor was closed"));
+  /** Waits for the thread's end, but not for that of a hung one. */
+  void join(Duration patience) {
     try {
       thread.join(patience);
     } catch (InterruptedException _) {
@@ -101,13 +104,25 @@ final class RankWorker {
 
   private void live(Device device, Function<Arena, Rank> build) {
     try (device;
-        Arena arena = Arena.ofConfined();
-        Rank rank = build.apply(arena)) {
+        Arena arena = Arena.ofConfined()) {
+      device.attach();
+      runRank(arena, build);
+      running.await();
+    } catch (Throwable cause) {
+      ready.completeExceptionally(cause);
+      failure.report(cause);
+    }
+  }
+
+  private void runRank(Arena arena, Function<Arena, Rank> build) {
+    try (Rank rank = build.apply(arena)) {
       ready.complete(rank);
       runTasks(rank);
     } catch (Throwable cause) {
       ready.completeExceptionally(cause);
-      fail(cause);
+      failure.report(cause);
+    } finally {
+      running.countDown();
     }
   }
 
@@ -116,41 +131,41 @@ final class RankWorker {
    * started before the one ahead is done, so that the device need not wait for the host.
    */
   private void runTasks(Rank rank) throws InterruptedException {
-    Deque<PendingStep> started = new ArrayDeque<>();
-    while (failure.get() == null) {
-      switch (nextTask(started)) {
+    Deque<PendingStep> pending = new ArrayDeque<>();
+    while (failure.cause() == null) {
+      switch (nextTask(pending)) {
         case Run run -> {
-          running.add(run);
-          if (failure.get() == null) {
-            started.add(rank.launch(run.plan));
+          started.add(run);
+          if (failure.cause() == null) {
+            pending.add(rank.launch(run.plan));
           }
         }
-        case Collect() -> {
-          PendingStep oldest = started.remove();
-          oldest.mark().await();
-          StepResult result = oldest.collect().get();
-          Run run = running.peek();
-          if (failure.get() == null && run != null) {
-            running.remove();
-            run.result.complete(result);
-          }
-        }
+        case Collect() -> collect(pending.remove());
         case Stop() -> {
           return;
         }
       }
     }
     // What came between the look above and the note that it runs has not heard of the failure.
-    failRunning();
+    failStarted();
+  }
+
+  private void collect(PendingStep oldest) {
+    oldest.mark().await();
+    StepResult result = oldest.collect().get();
+    Run run = started.remove();
+    if (result != null) {
+      run.result.complete(result);
+    }
   }
 
   /** Waits for a plan, or for the oldest step to be done where one runs. */
-  private Task nextTask(Deque<PendingStep> started) throws InterruptedException {
-    PendingStep oldest = started.peek();
+  private Task nextTask(Deque<PendingStep> pending) throws InterruptedException {
+    PendingStep oldest = pending.peek();
     if (oldest == null) {
       return tasks.take();
     }
-    while (started.size() < MOST_STARTED && !oldest.mark().isPassed()) {
+    while (pending.size() < MOST_STARTED && !oldest.mark().isPassed()) {
       Task task = tasks.poll(POLL_MICROSECONDS, TimeUnit.MICROSECONDS);
       if (task != null) {
         return task;
@@ -159,25 +174,20 @@ final class RankWorker {
     return new Collect();
   }
 
-  private void fail(Throwable cause) {
-    failure.compareAndSet(null, cause);
-    failRunning();
+  private void failStarted() {
+    started.forEach(run -> run.result.completeExceptionally(failure.requireCause()));
+  }
+
+  private void obeyFailure() {
+    failStarted();
     failWaiting();
     tasks.add(new Stop());
-  }
-
-  private void failRunning() {
-    running.forEach(run -> run.result.completeExceptionally(firstCause()));
-  }
-
-  private Throwable firstCause() {
-    return Objects.requireNonNull(failure.get());
   }
 
   private void failWaiting() {
     for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
       if (task instanceof Run run) {
-        run.result.completeExceptionally(firstCause());
+        run.result.completeExceptionally(failure.requireCause());
       }
     }
   }

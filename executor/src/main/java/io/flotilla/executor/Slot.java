@@ -19,6 +19,8 @@ final class Slot {
   private int generated;
   private int lastSample;
   private boolean sampleOnDevice;
+  private int admissions;
+  private int awaitedSamples;
 
   /** Forgets the sequence before and takes another. */
   void admit(Admission admission) {
@@ -29,6 +31,8 @@ final class Slot {
     generated = history.length - promptLength;
     lastSample = 0;
     sampleOnDevice = false;
+    admissions++;
+    awaitedSamples = 0;
     counting = Sampler.penalises(sampling);
     counts = new TokenCounts();
     if (counting) {
@@ -80,6 +84,26 @@ final class Slot {
   /** The prompt whose log-probabilities were asked for; else empty. */
   int[] scoredPrompt() {
     return prompt;
+  }
+
+  /** Counts the sequences this slot has had, to tell them apart. */
+  int admissions() {
+    return admissions;
+  }
+
+  /** Another rank samples a token, which is still to come. */
+  void awaitSample() {
+    awaitedSamples++;
+  }
+
+  boolean isSampleAwaited() {
+    return awaitedSamples > 0;
+  }
+
+  /** A token that was awaited has come; negative when there was none to sample. */
+  void receiveSample(int token) {
+    awaitedSamples--;
+    lastSample = Math.max(token, 0);
   }
 
   /** The device sampled a token, which the host need not see: nothing counts it here. */

@@ -3,70 +3,60 @@ package io.flotilla.executor;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepResult.PromptLogprobs;
 import io.flotilla.executor.StepResult.Sample;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.model.CausalLm;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.sampling.Sampler;
-import io.flotilla.model.sampling.SamplingParameters;
 import io.flotilla.model.sampling.TokenLogprobs;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
-import org.jspecify.annotations.Nullable;
 
 /**
  * From a step's activations to samples and prompt log-probabilities. Only rows that need logits get
- * them, a bounded number at a time.
+ * them, a bounded number at a time. Where ranks share a stage, all of them score together; all
+ * learn the tokens, and the first also the log-probabilities.
  */
 final class StepScoring {
   private static final long LOGIT_BYTES = 64L << 20;
   private static final long LOGIT_BYTES_WHERE_SAMPLED = 192L << 20;
-  private static final int SAMPLE = -1;
 
   private final CausalLm model;
   private final Stream stream;
-  private final AtomicLong progress;
   private final int chunk;
-  // What to score: a row of the step, the sequence it belongs to, and the prompt's token to look
-  // up in its logits, or SAMPLE.
-  private final int[] taskRows;
-  private final int[] taskSequences;
-  private final int[] taskTargets;
   private final StagedIntegers chunkRows;
-  private final MemorySegment logits;
-  private final float[] row;
-  private final Sampler sampler;
+  private final RowScoring scoring;
+  private final List<ScoringTask> tasks = new ArrayList<>();
+  private int taskCount;
 
   /**
+   * @param ranks that share the stage
    * @param progress grows with every row scored
    */
   StepScoring(
       CausalLm model,
+      Collectives ranks,
       Device device,
       Stream stream,
       Arena arena,
       ExecutorOptions options,
       AtomicLong progress) {
     int vocabulary = model.vocabularySize();
-    int tasks = options.maxBatchedTokens();
     this.model = model;
     this.stream = stream;
-    this.progress = progress;
     this.chunk = rowsAtOnce(options, vocabulary, device);
-    this.taskRows = new int[tasks];
-    this.taskSequences = new int[tasks];
-    this.taskTargets = new int[tasks];
     this.chunkRows = new StagedIntegers(device, arena, chunk);
-    this.logits = arena.allocate(ValueLayout.JAVA_FLOAT, (long) chunk * vocabulary);
-    this.row = new float[vocabulary];
-    this.sampler = new Sampler(vocabulary);
+    this.scoring =
+        ranks.size() == 1
+            ? new WholeRows(vocabulary, chunk, stream, arena, progress)
+            : new SplitRows(model, ranks, chunk, device, stream, arena, progress);
   }
 
   /** Rows whose logits are held at once. */
@@ -78,28 +68,25 @@ final class StepScoring {
 
   /** Bytes on host and device. */
   long bytes() {
-    return chunkRows.bytes() + logits.byteSize();
+    return chunkRows.bytes() + scoring.bytes();
   }
 
   StepResult score(StepPlan plan, Slot[] slots, Activations activations) {
     List<SequenceStep> sequences = plan.sequences();
+    collect(sequences, slots);
     List<Sample> samples = new ArrayList<>();
     Map<Integer, List<TokenLogprobs>> scored = new LinkedHashMap<>();
-    int tasks = collect(sequences, slots);
-    for (int from = 0; from < tasks; from += chunk) {
-      int size = Math.min(chunk, tasks - from);
-      computeLogits(activations, from, size);
-      for (int i = 0; i < size; i++) {
-        int slot = sequences.get(taskSequences[from + i]).slot();
-        int target = taskTargets[from + i];
-        if (target == SAMPLE) {
-          samples.add(sample(i, slot, slots[slot]));
-        } else {
+    for (int from = 0; from < taskCount; from += chunk) {
+      List<ScoringTask> part = tasks.subList(from, Math.min(from + chunk, taskCount));
+      scoring.score(computeLogits(activations, part), part);
+      for (ScoringTask task : part) {
+        if (task.isSample()) {
+          samples.add(sample(task, sequences.get(task.sequence()).slot()));
+        } else if (task.logprobs() != null) {
           scored
-              .computeIfAbsent(taskSequences[from + i], _ -> new ArrayList<>())
-              .add(lookUp(i, target, slots[slot].sampling().promptLogprobs()));
+              .computeIfAbsent(task.sequence(), _ -> new ArrayList<>())
+              .add(Objects.requireNonNull(task.logprobs()));
         }
-        progress.incrementAndGet();
       }
     }
     List<PromptLogprobs> prompts = new ArrayList<>();
@@ -111,60 +98,43 @@ final class StepScoring {
     return new StepResult(plan.step(), samples, prompts);
   }
 
+  private static Sample sample(ScoringTask task, int slot) {
+    int token = task.token() == Sampler.NONE ? Sample.INVALID : task.token();
+    return new Sample(slot, token, task.logprobs());
+  }
+
   /** Lists the rows to score, in the plan's order. */
-  private int collect(List<SequenceStep> sequences, Slot[] slots) {
-    int tasks = 0;
+  private void collect(List<SequenceStep> sequences, Slot[] slots) {
+    taskCount = 0;
     int firstRow = 0;
     for (int index = 0; index < sequences.size(); index++) {
       SequenceStep sequence = sequences.get(index);
-      int[] prompt = slots[sequence.slot()].scoredPrompt();
+      Slot slot = slots[sequence.slot()];
+      int[] prompt = slot.scoredPrompt();
       int count = sequence.tokens().count();
       // The row at one position predicts the token at the next.
       int predicting = Math.clamp((long) prompt.length - 1 - sequence.computed(), 0, count);
       for (int i = 0; i < predicting; i++) {
-        taskRows[tasks] = firstRow + i;
-        taskSequences[tasks] = index;
-        taskTargets[tasks++] = prompt[sequence.computed() + i + 1];
+        nextTask().lookUp(firstRow + i, index, slot, prompt[sequence.computed() + i + 1]);
       }
       if (sequence.sample()) {
-        taskRows[tasks] = firstRow + count - 1;
-        taskSequences[tasks] = index;
-        taskTargets[tasks++] = SAMPLE;
+        nextTask().sample(firstRow + count - 1, index, slot);
       }
       firstRow += count;
     }
-    return tasks;
   }
 
-  private void computeLogits(Activations activations, int from, int size) {
-    for (int i = 0; i < size; i++) {
-      chunkRows.set(i, taskRows[from + i]);
+  private ScoringTask nextTask() {
+    if (taskCount == tasks.size()) {
+      tasks.add(new ScoringTask());
     }
-    Tensor out = model.logits(stream, activations, chunkRows.upload(stream, 1, size));
-    stream.download(out.buffer(), logits.asSlice(0, out.buffer().bytes()));
-    stream.synchronize();
+    return tasks.get(taskCount++);
   }
 
-  private Sample sample(int index, int number, Slot slot) {
-    SamplingParameters parameters = slot.sampling();
-    readRow(index);
-    int token = sampler.sample(row, parameters, slot.nextIndex(), slot.counts());
-    slot.sampled(token);
-    @Nullable TokenLogprobs logprobs = null;
-    if (token != Sampler.NONE && parameters.logprobs() >= 0) {
-      // Sampling changed the row; log-probabilities are of the model's own logits.
-      logprobs = lookUp(index, token, parameters.logprobs());
+  private Tensor computeLogits(Activations activations, List<ScoringTask> part) {
+    for (int i = 0; i < part.size(); i++) {
+      chunkRows.set(i, part.get(i).row());
     }
-    return new Sample(number, token == Sampler.NONE ? Sample.INVALID : token, logprobs);
-  }
-
-  private TokenLogprobs lookUp(int index, int token, int top) {
-    readRow(index);
-    return sampler.logprobs(row, token, top);
-  }
-
-  private void readRow(int index) {
-    long offset = (long) index * row.length * Float.BYTES;
-    MemorySegment.copy(logits, ValueLayout.JAVA_FLOAT, offset, row, 0, row.length);
+    return model.logits(stream, activations, chunkRows.upload(stream, 1, part.size()));
   }
 }

@@ -11,13 +11,10 @@ class ExecutorOptionsTest {
   }
 
   @Test
-  void refusesEveryLayoutOfSeveralRanksByItsFlag() {
+  void refusesLayoutsThatAreNotThereYetByTheirFlag() {
     assertRefused(new Topology(2, 1, 1, 1, 1, false), "--data-parallel-size 2");
-    assertRefused(new Topology(1, 3, 1, 1, 1, false), "--pipeline-parallel-size 3");
-    assertRefused(new Topology(1, 1, 4, 1, 1, false), "--tensor-parallel-size 4");
     assertRefused(new Topology(1, 1, 1, 5, 1, false), "--prefill-context-parallel-size 5");
     assertRefused(new Topology(1, 1, 1, 1, 6, false), "--decode-context-parallel-size 6");
-    assertRefused(new Topology(1, 1, 1, 1, 1, true), "--enable-expert-parallel");
   }
 
   private static void assertRefused(Topology topology, String flag) {

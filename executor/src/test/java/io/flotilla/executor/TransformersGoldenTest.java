@@ -27,7 +27,16 @@ class TransformersGoldenTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"tiny-llama3", "tiny-qwen2", "tiny-qwen3", "tiny-yarn", "pocket", "smollm2"})
+      strings = {
+        "tiny-llama3",
+        "tiny-qwen2",
+        "tiny-qwen3",
+        "tiny-yarn",
+        "tiny-mixtral",
+        "tiny-qwen3-moe",
+        "pocket",
+        "smollm2"
+      })
   void logitsAfterEachPromptAreThoseOfTransformers(String model) {
     List<Golden> goldens = Golden.read(model);
     assertThat(goldens).hasSize(8);
@@ -48,7 +57,16 @@ class TransformersGoldenTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"tiny-llama3", "tiny-qwen2", "tiny-qwen3", "tiny-yarn", "pocket", "smollm2"})
+      strings = {
+        "tiny-llama3",
+        "tiny-qwen2",
+        "tiny-qwen3",
+        "tiny-yarn",
+        "tiny-mixtral",
+        "tiny-qwen3-moe",
+        "pocket",
+        "smollm2"
+      })
   void promptsAreScoredAndContinuedAsTransformersDoes(String model) {
     List<Golden> goldens = Golden.read(model);
     int certain = 0;

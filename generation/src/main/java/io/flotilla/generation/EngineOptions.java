@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  *     bfloat16} on a GPU
  * @param device {@code auto}, {@code cpu} or {@code cuda}
  * @param threads CPU threads, or 0 for all cores
+ * @param placement where the ranks run and what they hold
  * @param maxModelLength tokens of prompt and output together, or 0 for the model's own
  * @param maxSequences sequences that run at once
  * @param maxBatchedTokens tokens a step computes at most
@@ -34,6 +35,7 @@ public record EngineOptions(
     String device,
     int threads,
     Topology topology,
+    Placement placement,
     int maxModelLength,
     int maxSequences,
     int maxBatchedTokens,
@@ -55,6 +57,7 @@ public record EngineOptions(
         "auto",
         0,
         Topology.SINGLE,
+        Placement.DEFAULT,
         0,
         256,
         2048,
@@ -78,6 +81,7 @@ public record EngineOptions(
         device,
         threads,
         topology,
+        placement,
         maxModelLength,
         maxSequences,
         maxBatchedTokens,

@@ -4,12 +4,13 @@ import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.engine.EngineLimits;
 import io.flotilla.engine.EngineListener;
 import io.flotilla.executor.ExecutorOptions;
+import io.flotilla.executor.Layout;
 import io.flotilla.executor.LocalExecutor;
+import io.flotilla.executor.MemoryPlan;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
-import io.flotilla.model.layer.SelfAttention;
-import io.flotilla.model.layer.TensorParallel;
+import io.flotilla.kernels.cpu.CpuInterconnect;
 import java.time.Duration;
 import java.util.List;
 import org.slf4j.Logger;
@@ -52,12 +53,18 @@ final class ModelLoader {
     ModelSource source = ModelSource.open(options, progress, parts);
     ModelConfig config = source.config();
     requireLength(config);
-    Device device = DeviceChoice.open(options);
-    LOG.info("Runs on {}", device.name());
-    ExecutorOptions sizes = sizesOrClose(source, device);
+    Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
+    DeviceChoice choice = new DeviceChoice(options, config);
+    List<Device> devices = choice.open(layout.ranks());
+    ExecutorOptions sizes = sizesOrClose(source, layout, devices);
     LocalExecutor executor =
-        LocalExecutor.start(sizes, config, new ReportedWeights(source.weights(), progress), device);
-    executor.memory().describe().lines().forEach(LOG::info);
+        LocalExecutor.start(
+            sizes,
+            config,
+            new ReportedWeights(source.weights(), progress),
+            devices,
+            new CpuInterconnect());
+    describe(executor.memories());
     EngineLimits limits = limits(sizes.maxModelLength());
     Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
     parts.add(router::close);
@@ -67,6 +74,15 @@ final class ModelLoader {
         "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
     return new LoadedModel(
         options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+  }
+
+  private static void describe(List<MemoryPlan> memories) {
+    for (int rank = 0; rank < memories.size(); rank++) {
+      if (memories.size() > 1) {
+        LOG.info("Memory of rank {}:", rank);
+      }
+      memories.get(rank).describe().lines().forEach(LOG::info);
+    }
   }
 
   private void requireKnown() {
@@ -105,26 +121,23 @@ final class ModelLoader {
     }
   }
 
-  private ExecutorOptions sizesOrClose(ModelSource source, Device device) {
+  private ExecutorOptions sizesOrClose(ModelSource source, Layout layout, List<Device> devices) {
     boolean sized = false;
     try {
-      ExecutorOptions sizes = sizes(source, device);
+      ExecutorOptions sizes = sizes(source, layout, devices.getFirst());
       sized = true;
       return sizes;
     } finally {
       if (!sized) {
-        device.close();
+        devices.forEach(Device::close);
       }
     }
   }
 
   /** What was left open: the greatest length and the size of the KV cache. */
-  private ExecutorOptions sizes(ModelSource source, Device device) {
+  private ExecutorOptions sizes(ModelSource source, Layout layout, Device device) {
     ModelConfig config = source.config();
-    long block =
-        config.layers()
-            * device.kvBlockBytes(
-                SelfAttention.shape(config, TensorParallel.SINGLE), options.blockSize());
+    long block = layout.largestKvBlockBytes(config, device, options.blockSize());
     int wanted = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
     long kvCache = options.kvCacheBytes();
     if (kvCache == 0) {
@@ -132,16 +145,16 @@ final class ModelLoader {
           device
               .memory()
               .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
-              .orElseGet(() -> share(source, block, wanted));
+              .orElseGet(() -> share(source, layout.ranks(), block, wanted));
     }
-    long fitting = kvCache / block * options.blockSize();
     int length = wanted;
-    if (options.maxModelLength() == 0 && fitting < wanted && fitting >= SHORTEST) {
+    long fitting = kvCache / block * options.blockSize();
+    if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
       LOG.warn(
           "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
               + " holds no more; raise --kv-cache-memory-bytes",
           fitting,
-          wanted,
+          length,
           kvCache >> 20);
       length = (int) fitting;
     }
@@ -151,19 +164,21 @@ final class ModelLoader {
         options.maxSequences(),
         options.maxBatchedTokens(),
         kvCache,
-        options.blockSize());
+        options.blockSize(),
+        options.placement().pipelineLayers());
   }
 
   /**
    * Whole blocks for every sequence, since a last block that is not full takes the space of one.
+   * The ranks share this machine's memory, and each gets as much as the one that needs most.
    */
-  private long share(ModelSource source, long block, int length) {
+  private long share(ModelSource source, int ranks, long block, int length) {
     int whole = Math.ceilDiv(length, options.blockSize()) * options.blockSize();
     KvCacheBudget budget =
         new KvCacheBudget(
-            Math.ceilDiv(block, options.blockSize()),
+            Math.ceilDiv(block * ranks, options.blockSize()),
             KvCacheBudget.availableMemory(),
             source.weights().totalBytes());
-    return budget.bytes(whole, options.maxSequences());
+    return budget.bytes(whole, options.maxSequences()) / ranks;
   }
 }

@@ -192,6 +192,7 @@ class LanguageModelTest {
         "cpu",
         1,
         Topology.SINGLE,
+        Placement.DEFAULT,
         length,
         4,
         256,

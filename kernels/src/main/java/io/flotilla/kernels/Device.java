@@ -81,6 +81,9 @@ public interface Device extends AutoCloseable {
     return Optional.empty();
   }
 
+  /** Makes the calling thread the rank's own: called once by it, before anything else. */
+  default void attach() {}
+
   /** A queue of work for this device. */
   Stream openStream();
 

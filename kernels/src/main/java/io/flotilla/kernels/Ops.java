@@ -17,6 +17,15 @@ public interface Ops {
   void embed(Stream stream, Tensor table, Tensor ids, Tensor out);
 
   /**
+   * {@link #embed} from a part of the table: the row of an id outside the part is zero.
+   *
+   * @param firstId the id of the part's first row
+   */
+  default void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot split a vocabulary over ranks");
+  }
+
+  /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
    * {@code x} is F32; {@code out} may be {@code x} where activations are F32 too.
    */
@@ -66,6 +75,20 @@ public interface Ops {
 
   /** {@code out = silu(gate) * up}, where a row of {@code gateUp} is {@code [gate | up]}. */
   void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
+
+  /**
+   * A mixture of experts (arXiv 2101.03961, 2401.04088): a row is computed by the {@code perToken}
+   * experts with the largest softmax of its router's logits, of equals the first, and {@code out[r]
+   * = sum_e w_e down_e(silu(gate_e x[r]) * up_e x[r])} over those of them that this rank holds.
+   *
+   * @param x {@code [rows, hidden]}
+   * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param out {@code [rows, hidden]}
+   */
+  default void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot mix experts");
+  }
 
   /** {@code out[i] = x[rows[i]]}. {@code rows} is I32 {@code [1, out.rows()]}. */
   void gatherRows(Stream stream, Tensor x, Tensor rows, Tensor out);

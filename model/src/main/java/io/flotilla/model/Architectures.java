@@ -2,12 +2,15 @@ package io.flotilla.model;
 
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.TensorParallel;
 import java.util.List;
 
 /** The architectures Flotilla can serve. */
 public final class Architectures {
-  private static final List<ModelFamily> FAMILIES = List.of(new Llama(), new Qwen2(), new Qwen3());
+  private static final List<ModelFamily> FAMILIES =
+      List.of(new Llama(), new Mixtral(), new Qwen2(), new Qwen3(), new Qwen3Moe());
 
   private Architectures() {}
 
@@ -23,6 +26,24 @@ public final class Architectures {
    */
   public static void requireSupported(ModelConfig config) {
     family(config);
+  }
+
+  /**
+   * Refuses a model whose layers the ranks of a stage cannot share; cheap, to be called before
+   * weights are read.
+   *
+   * @throws IllegalArgumentException with the numbers and the flag
+   */
+  public static void requireShareable(
+      ModelConfig config, TensorParallel parallel, boolean expertParallel) {
+    if (expertParallel && config.experts() == null) {
+      throw new IllegalArgumentException(
+          "--enable-expert-parallel is for mixtures of experts; %s has none"
+              .formatted(config.architecture()));
+    }
+    SelfAttention.shape(config, parallel);
+    Decoder.intermediateColumns(config, parallel, expertParallel);
+    parallel.vocabulary(config.vocabularySize());
   }
 
   /**

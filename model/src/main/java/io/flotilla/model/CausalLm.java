@@ -6,6 +6,7 @@ import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.model.StageInput.Activations;
+import io.flotilla.model.layer.Share;
 import java.util.List;
 
 /**
@@ -19,6 +20,9 @@ public interface CausalLm {
   AttentionShape attention();
 
   int vocabularySize();
+
+  /** The tokens whose logits this rank computes. */
+  Share vocabularyShare();
 
   /** Bytes of device memory held besides mapped weights and the KV cache. */
   Footprint footprint();
@@ -37,7 +41,7 @@ public interface CausalLm {
    *
    * @param rows I32 {@code [1, n]}, indices of rows of {@code activations}, n at most {@link
    *     ModelLimits#maxLogitRows}
-   * @return F32 {@code [n, vocabularySize]}, the same memory at every call
+   * @return F32 {@code [n, vocabularyShare().count()]}, the same memory at every call
    */
   Tensor logits(Stream stream, Activations activations, Tensor rows);
 

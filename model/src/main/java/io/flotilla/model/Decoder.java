@@ -1,5 +1,6 @@
 package io.flotilla.model;
 
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
@@ -12,11 +13,13 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.DecoderLayer;
+import io.flotilla.model.layer.ExpertMlp;
 import io.flotilla.model.layer.RmsNorm;
 import io.flotilla.model.layer.RopeTables;
 import io.flotilla.model.layer.Scratch;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.Share;
 import io.flotilla.model.layer.TensorParallel;
 import io.flotilla.model.layer.VocabularyEmbedding;
 import io.flotilla.model.layer.VocabularyHead;
@@ -38,12 +41,14 @@ final class Decoder implements CausalLm {
   private final @Nullable Head head;
   private final Scratch scratch;
   private final int vocabularySize;
+  private final Share vocabularyShare;
   private final Footprint footprint;
 
   Decoder(ModelFamily family, ModelConfig config, ShardLoader loader, ModelLimits limits) {
     TensorParallel parallel = loader.parallel();
     this.slice = limits.slice();
     this.vocabularySize = config.vocabularySize();
+    this.vocabularyShare = parallel.vocabulary(vocabularySize);
     this.attention = SelfAttention.shape(config, parallel);
     this.embedding =
         slice.embedding()
@@ -53,19 +58,44 @@ final class Decoder implements CausalLm {
     RopeTable rope = RopeTables.load(loader, config, limits.maxPositions());
     List<DecoderLayer> loaded = new ArrayList<>();
     for (int layer = slice.firstLayer(); layer < slice.endLayer(); layer++) {
-      loaded.add(family.loadLayer(loader, config, "model.layers." + layer, rope));
+      loaded.add(family.loadLayer(loader, config, layer, rope));
     }
     this.layers = List.copyOf(loaded);
     this.head = slice.head() ? new Head(loader, config, limits.maxLogitRows()) : null;
-    int intermediate = parallel.share(config.intermediateSize(), "columns of the MLP");
+    ExpertConfig experts = config.experts();
     this.scratch =
         new Scratch(
-            loader.device(), limits.maxRows(), config.hiddenSize(), attention, intermediate);
+            loader.device(),
+            limits.maxRows(),
+            config.hiddenSize(),
+            attention,
+            intermediateColumns(config, parallel, loader.isExpertParallel()),
+            experts == null ? 0 : experts.count());
     this.footprint =
         new Footprint(
             loader.widenedBytes(),
             scratch.bytes() + rope.angles().buffer().bytes(),
             head == null ? 0 : head.bytes());
+  }
+
+  /**
+   * Columns between the matrices of an MLP or an expert, whichever has more on this rank.
+   *
+   * @throws IllegalArgumentException when they cannot be shared between the ranks
+   */
+  static int intermediateColumns(
+      ModelConfig config, TensorParallel parallel, boolean expertParallel) {
+    int columns = 0;
+    for (int layer = 0; layer < config.layers(); layer++) {
+      ExpertConfig experts = config.experts(layer);
+      columns =
+          Math.max(
+              columns,
+              experts == null
+                  ? parallel.share(config.intermediateSize(), "columns of the MLP")
+                  : ExpertMlp.columns(experts, parallel, expertParallel));
+    }
+    return columns;
   }
 
   @Override
@@ -81,6 +111,11 @@ final class Decoder implements CausalLm {
   @Override
   public int vocabularySize() {
     return vocabularySize;
+  }
+
+  @Override
+  public Share vocabularyShare() {
+    return vocabularyShare;
   }
 
   @Override
@@ -154,7 +189,11 @@ final class Decoder implements CausalLm {
       this.delta = Tensor.allocate(loader.device(), type, maxRows, hidden);
       this.normed = Tensor.allocate(loader.device(), type, maxRows, hidden);
       this.logits =
-          Tensor.allocate(loader.device(), TensorType.F32, maxRows, config.vocabularySize());
+          Tensor.allocate(
+              loader.device(),
+              TensorType.F32,
+              maxRows,
+              loader.parallel().vocabulary(config.vocabularySize()).count());
     }
 
     long bytes() {

@@ -17,8 +17,8 @@ final class Llama implements ModelFamily {
   }
 
   @Override
-  public DecoderLayer loadLayer(
-      ShardLoader loader, ModelConfig config, String name, RopeTable rope) {
+  public DecoderLayer loadLayer(ShardLoader loader, ModelConfig config, int layer, RopeTable rope) {
+    String name = "model.layers." + layer;
     int hidden = config.hiddenSize();
     float epsilon = config.rmsEpsilon();
     Variant variant = new Variant(config.attentionBias(), config.attentionBias(), false);

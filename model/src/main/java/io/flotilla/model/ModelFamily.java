@@ -13,7 +13,7 @@ interface ModelFamily {
   /**
    * Loads a layer.
    *
-   * @param name the prefix of its tensors, such as {@code model.layers.7}
+   * @param layer its number in the model
    */
-  DecoderLayer loadLayer(ShardLoader loader, ModelConfig config, String name, RopeTable rope);
+  DecoderLayer loadLayer(ShardLoader loader, ModelConfig config, int layer, RopeTable rope);
 }

@@ -45,7 +45,12 @@ class ArchitecturesTest {
   @Test
   void namesWhatIsSupported() {
     assertThat(Architectures.supported())
-        .containsExactly("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM");
+        .containsExactly(
+            "LlamaForCausalLM",
+            "MixtralForCausalLM",
+            "Qwen2ForCausalLM",
+            "Qwen3ForCausalLM",
+            "Qwen3MoeForCausalLM");
     for (String architecture : Architectures.supported()) {
       assertThatCode(() -> Architectures.requireSupported(config(architecture, false)))
           .doesNotThrowAnyException();
@@ -54,12 +59,12 @@ class ArchitecturesTest {
 
   @Test
   void refusesAnotherArchitectureWithTheSupportedOnes() {
-    ModelConfig config = config("MixtralForCausalLM", false);
+    ModelConfig config = config("Gemma3ForCausalLM", false);
     assertThatThrownBy(() -> Architectures.requireSupported(config))
         .isInstanceOf(CheckpointException.class)
         .hasMessage(
-            "the architecture MixtralForCausalLM is not supported; supported are"
-                + " LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM");
+            "the architecture Gemma3ForCausalLM is not supported; supported are LlamaForCausalLM,"
+                + " MixtralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3MoeForCausalLM");
   }
 
   @ParameterizedTest

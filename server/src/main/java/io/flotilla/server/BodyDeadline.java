@@ -1,6 +1,5 @@
 package io.flotilla.server;
 
-import io.helidon.webserver.ConnectionContext;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -21,8 +20,8 @@ final class BodyDeadline implements AutoCloseable {
   }
 
   /** Starts a body's time; cancelling the result ends it. */
-  Future<?> start(ConnectionContext connection) {
-    return timer.schedule(connection.serverSocket()::close, SECONDS, TimeUnit.SECONDS);
+  Future<?> start(Connection connection) {
+    return timer.schedule(connection::close, SECONDS, TimeUnit.SECONDS);
   }
 
   @Override

@@ -11,11 +11,11 @@ import io.helidon.webserver.http1.Http1ConnectionListener;
 final class Connections implements Http1ConnectionListener {
   // No leak: a connection's thread ends with the connection.
   @SuppressWarnings("ThreadLocalUsage")
-  private final ThreadLocal<ConnectionContext> current = new ThreadLocal<>();
+  private final ThreadLocal<Connection> current = new ThreadLocal<>();
 
   @Override
   public void prologue(ConnectionContext connection, HttpPrologue prologue) {
-    current.set(connection);
+    current.set(new Connection(connection));
   }
 
   @Override
@@ -25,7 +25,7 @@ final class Connections implements Http1ConnectionListener {
   public void data(ConnectionContext connection, byte[] data, int position, int length) {}
 
   /** The connection of the request that this thread serves. */
-  ConnectionContext ofThisThread() {
+  Connection ofThisThread() {
     return current.get();
   }
 }

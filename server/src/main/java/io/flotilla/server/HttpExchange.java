@@ -5,9 +5,9 @@ import io.flotilla.server.openai.EventStreamWriter;
 import io.flotilla.server.openai.Exchange;
 import io.flotilla.server.openai.OpenAiError;
 import io.flotilla.server.openai.RefusedException;
+import io.helidon.common.buffers.DataReader.InsufficientDataAvailableException;
 import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
-import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.io.IOException;
@@ -24,17 +24,15 @@ final class HttpExchange implements Exchange {
   private final long arrival = System.nanoTime();
   private final ServerRequest request;
   private final ServerResponse response;
-  private final ConnectionContext connection;
+  private final Connection connection;
   private final BodyDeadline deadline;
   private final int maxBodyBytes;
   private boolean begun;
-  private boolean watched;
-  private volatile boolean gone;
 
   HttpExchange(
       ServerRequest request,
       ServerResponse response,
-      ConnectionContext connection,
+      Connection connection,
       BodyDeadline deadline,
       long maxBodyBytes) {
     this.request = request;
@@ -67,8 +65,12 @@ final class HttpExchange implements Exchange {
         throw tooLarge();
       }
       return body;
-    } catch (IOException | UncheckedIOException e) {
+    } catch (IOException | UncheckedIOException | InsufficientDataAvailableException e) {
       throw gone(e);
+    } catch (IllegalArgumentException e) {
+      response.header(HeaderValues.CONNECTION_CLOSE);
+      throw new RefusedException(
+          OpenAiError.invalid(null, "the body's chunks cannot be read: " + e.getMessage()));
     } finally {
       time.cancel(false);
     }
@@ -93,8 +95,14 @@ final class HttpExchange implements Exchange {
             "body_too_large"));
   }
 
+  /** Whether the answer can no longer be another one. */
+  boolean hasBegun() {
+    return begun;
+  }
+
   @Override
   public void answer(JsonNode body) {
+    begun = true;
     Replies.json(response, 200, body);
   }
 
@@ -108,27 +116,9 @@ final class HttpExchange implements Exchange {
     return new EventStreamWriter(response.outputStream());
   }
 
-  /**
-   * {@inheritDoc} Before the answer begins, a thread waits for the end of what the client sends;
-   * afterwards a failed write tells. The connection then serves no other request, because that
-   * thread may have read a part of it.
-   */
   @Override
   public boolean isClientGone() {
-    if (!watched && !begun) {
-      watched = true;
-      response.header(HeaderValues.CONNECTION_CLOSE);
-      Thread.ofVirtual().name("client-watch").start(this::watch);
-    }
-    return gone;
-  }
-
-  private void watch() {
-    try {
-      connection.dataReader().pullData();
-    } catch (RuntimeException _) {
-      gone = true;
-    }
+    return connection.isGone();
   }
 
   private static ClientGoneException gone(Exception cause) {

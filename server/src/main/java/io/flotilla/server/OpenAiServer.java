@@ -19,7 +19,6 @@ import java.util.List;
  * answers are read and written by blocking calls on it.
  */
 public final class OpenAiServer implements AutoCloseable {
-  private static final Duration IDLE_CONNECTION = Duration.ofMinutes(5);
   private static final int MAX_HEADERS_BYTES = 64 << 10;
 
   private final WebServer server;
@@ -58,7 +57,7 @@ public final class OpenAiServer implements AutoCloseable {
             .port(options.port())
             .routing(routing)
             .maxPayloadSize(-1)
-            .idleConnectionTimeout(IDLE_CONNECTION)
+            .idleConnectionTimeout(Reception.IDLE_CONNECTION)
             .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build())
             .protocolsDiscoverServices(false)
             .addProtocol(

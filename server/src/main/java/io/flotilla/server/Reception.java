@@ -8,7 +8,6 @@ import io.helidon.http.HeaderNames;
 import io.helidon.http.HeaderValues;
 import io.helidon.http.Method;
 import io.helidon.webserver.CloseConnectionException;
-import io.helidon.webserver.ConnectionContext;
 import io.helidon.webserver.http.FilterChain;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.HttpRouting;
@@ -33,6 +32,10 @@ import org.slf4j.LoggerFactory;
  */
 final class Reception {
   private static final Logger LOG = LoggerFactory.getLogger(Reception.class);
+
+  /** A connection between requests is closed after this. */
+  static final Duration IDLE_CONNECTION = Duration.ofMinutes(5);
+
   private static final String BEARER = "Bearer ";
 
   /** Methods by path, for requests that have the path right and the method wrong. */
@@ -78,11 +81,12 @@ final class Reception {
     } else {
       chain.proceed();
     }
-    // Helidon says that it closes the connection, but does so only behind a request's body.
+    // Helidon says that it closes the connection, but waits for another request.
     if (request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)
-        && !request.content().hasEntity()) {
-      throw new CloseConnectionException("the client wants no more");
+        || response.headers().containsToken(HeaderValues.CONNECTION_CLOSE)) {
+      throw new CloseConnectionException("the answer was the connection's last");
     }
+    connections.ofThisThread().awaitNext(IDLE_CONNECTION);
   }
 
   /** Tells a browser that it may read the answer; true when it asked for nothing else. */
@@ -137,25 +141,26 @@ final class Reception {
     };
   }
 
-  private void run(Endpoint endpoint, ServerRequest request, ServerResponse response)
-      throws InterruptedException {
-    ConnectionContext connection = connections.ofThisThread();
+  private void run(Endpoint endpoint, ServerRequest request, ServerResponse response) {
+    Connection connection = connections.ofThisThread();
     HttpExchange exchange =
         new HttpExchange(request, response, connection, deadline, options.maxBodyBytes());
     try {
       endpoint.handle(exchange);
     } catch (RefusedException e) {
       Replies.error(response, e.error());
-    } catch (ClientGoneException | UncheckedIOException e) {
+    } catch (ClientGoneException | UncheckedIOException | CloseConnectionException e) {
       LOG.debug("A client left {}", request.path().path(), e);
-      connection.serverSocket().close();
+      throw connection.hangUp();
+    } catch (InterruptedException e) {
+      LOG.debug("{} breaks off: the server is closed", request.path().path(), e);
+      throw connection.hangUp();
     } catch (RuntimeException e) {
       LOG.error("Internal error in {}", request.path().path(), e);
-      if (response.isSent()) {
-        connection.serverSocket().close();
-      } else {
-        Replies.error(response, OpenAiError.internal());
+      if (exchange.hasBegun()) {
+        throw connection.hangUp();
       }
+      Replies.error(response, OpenAiError.internal());
     }
   }
 

@@ -67,6 +67,10 @@ public final class FakeGeneration implements Generation {
     return closed.await(10, TimeUnit.SECONDS);
   }
 
+  public boolean isClosed() {
+    return closed.getCount() == 0;
+  }
+
   @Override
   public GenerationEvent next() throws InterruptedException {
     GenerationEvent event = events.take();

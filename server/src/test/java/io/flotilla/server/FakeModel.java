@@ -34,6 +34,9 @@ public final class FakeModel implements LanguageModel {
   private volatile EngineStatus status = status(null, false);
   private volatile boolean drained;
 
+  /** Serves, and says nothing by itself. */
+  public FakeModel() {}
+
   /** What every choice does by itself. */
   public FakeModel script(Consumer<FakeGeneration> what) {
     script = what;

@@ -13,6 +13,9 @@ public final class LetterTokenizer implements Tokenizer {
   public static final int END = 0;
   public static final int BEGIN = '^';
 
+  /** Has no state. */
+  public LetterTokenizer() {}
+
   @Override
   public int[] encode(String text, boolean addSpecialTokens) {
     IntStream letters =

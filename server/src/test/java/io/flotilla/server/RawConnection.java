@@ -14,7 +14,7 @@ final class RawConnection implements AutoCloseable {
 
   RawConnection(Socket socket) throws IOException {
     this.socket = socket;
-    socket.setSoTimeout(5_000);
+    socket.setSoTimeout(30_000);
   }
 
   RawConnection send(String text) throws IOException {

@@ -3,6 +3,7 @@ package io.flotilla.server;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.LanguageModel;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -24,7 +25,7 @@ final class TestServer implements AutoCloseable {
   static final String CHAT = "/v1/chat/completions";
   static final String COMPLETIONS = "/v1/completions";
 
-  private static final Duration PATIENCE = Duration.ofSeconds(20);
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
 
   private final LanguageModel model;
   private final OpenAiServer server;
@@ -77,11 +78,13 @@ final class TestServer implements AutoCloseable {
         plain.device(),
         1,
         plain.topology(),
+        plain.placement(),
         0,
         maxSequences,
         512,
         maxWaiting,
         128L << 20,
+        plain.gpuMemoryUtilization(),
         plain.blockSize(),
         plain.prefixCaching(),
         0);
@@ -149,18 +152,17 @@ final class TestServer implements AutoCloseable {
   /** The events of a whole stream. */
   static List<JsonNode> events(HttpResponse<String> response) {
     List<JsonNode> events = new ArrayList<>();
-    for (String event : response.body().split("\n\n")) {
-      String data = event.substring("data: ".length());
-      if (!data.equals("[DONE]")) {
-        events.add(JsonMapper.shared().readTree(data));
-      }
-    }
+    response
+        .body()
+        .lines()
+        .filter(line -> line.startsWith("data: {"))
+        .forEach(line -> events.add(JsonMapper.shared().readTree(line.substring(6))));
     return events;
   }
 
   /** A connection without a client's manners. */
   RawConnection connect() throws IOException {
-    return new RawConnection(new Socket("127.0.0.1", port()));
+    return new RawConnection(new Socket(InetAddress.getLoopbackAddress(), port()));
   }
 
   /** The value of a metric, such as {@code num_requests_running}, with a label or without. */

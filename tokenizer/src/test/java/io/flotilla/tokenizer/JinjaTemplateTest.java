@@ -22,7 +22,7 @@ class JinjaTemplateTest {
   static final Clock CLOCK = Clock.fixed(Instant.parse("2025-03-07T09:05:02Z"), ZoneOffset.UTC);
 
   private static JinjaTemplate template(String source) {
-    return new JinjaTemplate(source, CLOCK, Duration.ofSeconds(1));
+    return new JinjaTemplate(source, CLOCK, Duration.ofMinutes(1));
   }
 
   static List<JsonNode> snippets() {
@@ -112,8 +112,9 @@ class JinjaTemplateTest {
       })
   void endsTemplatesThatDoNotEnd(String source) {
     long start = System.nanoTime();
-    assertThatThrownBy(() -> template(source).render(Map.of()))
+    JinjaTemplate template = new JinjaTemplate(source, CLOCK, Duration.ofSeconds(1));
+    assertThatThrownBy(() -> template.render(Map.of()))
         .isInstanceOf(IllegalArgumentException.class);
-    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(10));
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(30));
   }
 }

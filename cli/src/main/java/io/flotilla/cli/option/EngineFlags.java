@@ -2,6 +2,7 @@ package io.flotilla.cli.option;
 
 import io.flotilla.executor.Topology;
 import io.flotilla.generation.EngineOptions;
+import io.flotilla.generation.Placement;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -18,10 +19,7 @@ public final class EngineFlags {
   @ArgGroup(validate = false, order = 20, heading = "%nEngine:%n")
   private final RunFlags run = new RunFlags();
 
-  @ArgGroup(
-      validate = false,
-      order = 30,
-      heading = "%nParallelism (this version runs one replica of one rank):%n")
+  @ArgGroup(validate = false, order = 30, heading = "%nParallelism:%n")
   private final ParallelFlags parallel = new ParallelFlags();
 
   private static final class ModelFlags {
@@ -155,6 +153,25 @@ public final class EngineFlags {
     private int pipeline = 1;
 
     @Option(
+        names = "--pipeline-layers",
+        paramLabel = "N,N,...",
+        split = ",",
+        description = "Layers of each stage, such as 10,12,10. Default: balanced by weight.")
+    private List<Integer> pipelineLayers = List.of();
+
+    @Option(
+        names = "--cores-per-rank",
+        paramLabel = "N",
+        defaultValue = "0",
+        description = "CPU cores of each rank. Default: all cores shared out evenly.")
+    private int coresPerRank = 0;
+
+    @Option(
+        names = "--oversubscribe",
+        description = "Allow more ranks than there are cores for; slow, to try layouts out.")
+    private boolean oversubscribe;
+
+    @Option(
         names = {"--data-parallel-size", "-dp"},
         paramLabel = "N",
         defaultValue = "1",
@@ -168,7 +185,9 @@ public final class EngineFlags {
         description = "Ranks a token's KV cache is spread over.")
     private int decodeContext = 1;
 
-    @Option(names = "--enable-expert-parallel", description = "Spread experts over ranks.")
+    @Option(
+        names = "--enable-expert-parallel",
+        description = "Give each tensor-parallel rank some experts whole, not a part of each.")
     private boolean expertParallel;
   }
 
@@ -199,7 +218,8 @@ public final class EngineFlags {
         oneOf("--dtype", model.dtype, "auto", "float32", "bfloat16"),
         oneOf("--device", run.device, "auto", "cpu", "cuda"),
         run.threads,
-        Topology.SINGLE,
+        new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, parallel.expertParallel),
+        new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,
@@ -213,8 +233,6 @@ public final class EngineFlags {
 
   private void refuseLargerLayouts() {
     Map.of(
-            "--tensor-parallel-size", parallel.tensor,
-            "--pipeline-parallel-size", parallel.pipeline,
             "--data-parallel-size", parallel.data,
             "--decode-context-parallel-size", parallel.decodeContext)
         .forEach(
@@ -224,14 +242,9 @@ public final class EngineFlags {
                     flag
                         + " is "
                         + size
-                        + ", but this version runs one replica of one rank: use 1");
+                        + ", but this version runs one replica and splits no context: use 1");
               }
             });
-    if (parallel.expertParallel) {
-      throw new UsageException(
-          "--enable-expert-parallel needs a mixture of experts on several ranks, and this version"
-              + " runs one rank: leave it out");
-    }
   }
 
   private void refuseNegatives() {
@@ -239,6 +252,9 @@ public final class EngineFlags {
       atLeast("--max-num-seqs", run.maxSequences, 1);
     }
     atLeast("--max-num-batched-tokens", run.maxBatchedTokens, 1);
+    atLeast("--tensor-parallel-size", parallel.tensor, 1);
+    atLeast("--pipeline-parallel-size", parallel.pipeline, 1);
+    atLeast("--cores-per-rank", parallel.coresPerRank, 0);
     Map.of(
             "--threads", run.threads,
             "--max-model-len", run.maxModelLength,

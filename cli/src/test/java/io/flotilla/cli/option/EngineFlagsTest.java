@@ -3,7 +3,10 @@ package io.flotilla.cli.option;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.flotilla.executor.Topology;
 import io.flotilla.generation.EngineOptions;
+import io.flotilla.generation.Placement;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -62,7 +65,15 @@ class EngineFlagsTest {
             "--gpu-memory-utilization",
             "0.5",
             "-tp",
-            "1");
+            "4",
+            "-pp",
+            "2",
+            "--pipeline-layers",
+            "3,5",
+            "--cores-per-rank",
+            "1",
+            "--oversubscribe",
+            "--enable-expert-parallel");
 
     EngineOptions defaults = EngineOptions.of("a-model");
     assertThat(options)
@@ -76,7 +87,8 @@ class EngineFlagsTest {
                 "float32",
                 "cpu",
                 2,
-                defaults.topology(),
+                new Topology(1, 2, 4, 1, 1, true),
+                new Placement(List.of(3, 5), 1, true),
                 64,
                 3,
                 32,
@@ -90,13 +102,12 @@ class EngineFlagsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "-tp=2, --tensor-parallel-size is 2",
+    "--pipeline-parallel-size=-1, --pipeline-parallel-size is -1",
+    "--cores-per-rank=-1, --cores-per-rank is -1",
     "--gpu-memory-utilization=1.5, --gpu-memory-utilization is 1.5",
-    "--pipeline-parallel-size=4, --pipeline-parallel-size is 4",
     "-dp=2, --data-parallel-size is 2",
     "-dcp=2, --decode-context-parallel-size is 2",
     "-tp=0, --tensor-parallel-size is 0",
-    "--enable-expert-parallel, --enable-expert-parallel",
     "--dtype=bfloat16, --dtype is bfloat16",
     "--device=cuda, --device is cuda",
     "--load-format=pt, --load-format is pt",

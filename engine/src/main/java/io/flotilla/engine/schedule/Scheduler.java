@@ -29,7 +29,10 @@ import org.jspecify.annotations.Nullable;
  * </ol>
  *
  * <p>Running and waiting sequences together are always in order of arrival, so the oldest sequence
- * makes progress in every step, and every sequence gets its turn.
+ * makes progress in every step (of its micro-batch), and every sequence gets its turn.
+ *
+ * <p>With several micro-batches, the first of these is for the sequences of the one whose turn it
+ * is; see {@link MicroBatches}.
  *
  * <p>Several steps may be planned before the first of them is applied. A sequence that is preempted
  * or ends gives up slot and blocks at once: later steps may use them, as steps run in order. A
@@ -48,7 +51,9 @@ public final class Scheduler {
 
   private final List<SequenceStep> shares = new ArrayList<>();
   private final List<Sequence> sharers = new ArrayList<>();
+  private final MicroBatches batches;
   private int budget;
+  private int promptBudget;
   private long step;
 
   private long preemptions;
@@ -68,6 +73,7 @@ public final class Scheduler {
     }
     this.limits = limits;
     this.blocks = blocks;
+    this.batches = new MicroBatches(limits.microBatches());
     this.freeSlots = new int[limits.maxSequences()];
     while (freeSlotCount < freeSlots.length) {
       freeSlots[freeSlotCount] = freeSlots.length - 1 - freeSlotCount;
@@ -114,9 +120,19 @@ public final class Scheduler {
 
   /** Plans the next step, or null when there is nothing to compute before a result is applied. */
   public @Nullable PlannedStep plan() {
+    PlannedStep planned = null;
+    for (int tried = 0; planned == null && tried < batches.count(); tried++) {
+      planned = planTurn();
+      batches.nextTurn();
+    }
+    return planned;
+  }
+
+  private @Nullable PlannedStep planTurn() {
     budget = limits.maxBatchedTokens();
     long preemptedBefore = preemptions;
     planDecodes();
+    promptBudget = batches.chunk(pendingTokens(), budget);
     planPrefills();
     if (preemptions == preemptedBefore) {
       admitWaiting();
@@ -211,7 +227,7 @@ public final class Scheduler {
   private void planDecodes() {
     for (int i = 0; i < running.size() && budget > 0; i++) {
       Sequence sequence = running.get(i);
-      if (sequence.remaining() == 1) {
+      if (sequence.remaining() == 1 && isItsTurn(sequence)) {
         int held = sequence.table().size();
         if (reserve(sequence)) {
           plan(sequence, 1, null, held);
@@ -220,18 +236,34 @@ public final class Scheduler {
     }
   }
 
+  private boolean isItsTurn(Sequence sequence) {
+    return !sequence.hasMicroBatch() || sequence.microBatch() == batches.turn();
+  }
+
+  /** Tokens of prompts that are yet to be computed, of sequences running and waiting. */
+  private long pendingTokens() {
+    long pending = 0;
+    for (Sequence sequence : running) {
+      pending += sequence.hasMicroBatch() ? 0 : sequence.remaining();
+    }
+    for (Sequence sequence : waiting) {
+      pending += sequence.length();
+    }
+    return pending;
+  }
+
   private void planPrefills() {
-    for (int i = 0; i < running.size() && budget > 0; i++) {
+    for (int i = 0; i < running.size() && promptBudget > 0; i++) {
       Sequence sequence = running.get(i);
       if (sequence.remaining() > 1) {
-        int count = Math.min(sequence.remaining(), budget);
+        int count = Math.min(sequence.remaining(), promptBudget);
         plan(sequence, count, null, sequence.table().size());
       }
     }
   }
 
   private void admitWaiting() {
-    while (budget > 0 && freeSlotCount > 0 && !waiting.isEmpty()) {
+    while (promptBudget > 0 && freeSlotCount > 0 && !waiting.isEmpty()) {
       Sequence sequence = waiting.getFirst();
       if (sequence.hasStepsInFlight() || !admit(sequence)) {
         return;
@@ -256,7 +288,7 @@ public final class Scheduler {
       prefixHits += cached;
       sequence.observer().admitted();
     }
-    plan(sequence, Math.min(sequence.remaining(), budget), admission, 0);
+    plan(sequence, Math.min(sequence.remaining(), promptBudget), admission, 0);
     return true;
   }
 
@@ -296,7 +328,11 @@ public final class Scheduler {
             sample));
     sharers.add(sequence);
     sequence.planned(count, sample);
+    if (sample && !sequence.hasMicroBatch()) {
+      sequence.join(batches.smallest(running));
+    }
     budget -= count;
+    promptBudget -= count;
     // Also sequences admitted to this very step may use these blocks: in every layer keys and
     // values of the whole step are stored before any is read.
     blocks.register(table, sequence.tokens(), sequence.reusable());

@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 public final class Sequence {
   private static final PreviousSample PREVIOUS_SAMPLE = new PreviousSample();
   private static final int NO_SLOT = -1;
+  private static final int NO_MICRO_BATCH = -1;
 
   private final SequenceObserver observer;
   private final SamplingParameters sampling;
@@ -44,6 +45,7 @@ public final class Sequence {
   private int stepsInFlight;
   private int computed;
   private int slot = NO_SLOT;
+  private int microBatch = NO_MICRO_BATCH;
   private int cachedTokens = -1;
   private boolean scored;
   private boolean ended;
@@ -115,6 +117,19 @@ public final class Sequence {
     return slot;
   }
 
+  /** Whether it generates, and so has its turn with others. */
+  boolean hasMicroBatch() {
+    return microBatch != NO_MICRO_BATCH;
+  }
+
+  int microBatch() {
+    return microBatch;
+  }
+
+  void join(int batch) {
+    microBatch = batch;
+  }
+
   boolean isRunning() {
     return slot != NO_SLOT;
   }
@@ -169,6 +184,7 @@ public final class Sequence {
   /** Gives up the slot and everything computed. */
   void evict() {
     slot = NO_SLOT;
+    microBatch = NO_MICRO_BATCH;
     computed = 0;
   }
 

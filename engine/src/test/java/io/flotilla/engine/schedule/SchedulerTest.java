@@ -265,6 +265,45 @@ class SchedulerTest {
         .hasMessageContaining("sampled slot 3");
   }
 
+  @Test
+  void sequencesThatGenerateTakeTurnsInEvenMicroBatches() {
+    scheduler = pipelined(64, 6, 512, 3);
+    for (int i = 0; i < 6; i++) {
+      add(10 * i, 4, 20);
+    }
+    // All prompts fit one step, so all would begin in one turn.
+    PlannedStep first = plan();
+    assertThat(tokens(first)).containsExactly(4, 4, 4, 4, 4, 4);
+    for (int turn = 0; turn < 9; turn++) {
+      assertThat(tokens(plan())).containsExactly(1, 1);
+    }
+  }
+
+  @Test
+  void aSequenceAloneTakesEveryTurn() {
+    scheduler = pipelined(64, 6, 512, 3);
+    add(4, 20);
+    assertThat(tokens(plan())).containsExactly(4);
+    assertThat(tokens(plan())).containsExactly(1);
+    assertThat(tokens(plan())).containsExactly(1);
+  }
+
+  @Test
+  void promptsAreCutIntoChunksThatKeepStagesEven() {
+    scheduler = pipelined(200, 4, 512, 2);
+    add(300, 20);
+    assertThat(tokens(plan())).containsExactly(150);
+    assertThat(tokens(plan())).containsExactly(75);
+    assertThat(tokens(plan())).containsExactly(64);
+    assertThat(tokens(plan())).containsExactly(11);
+  }
+
+  private static Scheduler pipelined(int blocks, int slots, int budget, int microBatches) {
+    return new Scheduler(
+        new StepLimits(blocks * BLOCK_SIZE, slots, budget, microBatches),
+        new BlockManager(blocks, BLOCK_SIZE, true));
+  }
+
   private static Scheduler scheduler(int blocks, int slots, int budget) {
     return new Scheduler(
         new StepLimits(blocks * BLOCK_SIZE, slots, budget),

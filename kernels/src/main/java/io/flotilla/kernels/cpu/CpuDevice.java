@@ -20,12 +20,14 @@ public final class CpuDevice implements Device {
   private static final long ALIGNMENT = 64;
 
   private final Arena arena = Arena.ofShared();
+  private final CpuShare share;
   private final ThreadTeam team;
   private final OpsSelection selection;
   private final String name;
 
-  private CpuDevice(int threads, boolean scalar) {
-    this.team = new ThreadTeam(threads == 0 ? availableProcessors() : threads);
+  private CpuDevice(CpuShare share, boolean scalar) {
+    this.share = share;
+    this.team = new ThreadTeam(share.threads(), spinNanos(), this::attach);
     this.selection =
         scalar ? OpsSelection.scalar(team, "asked for") : OpsSelection.best(team, arena);
     this.name = "cpu (" + threads(team.threads()) + ", " + selection.name() + ")";
@@ -38,7 +40,12 @@ public final class CpuDevice implements Device {
    * @throws IllegalArgumentException when it is negative
    */
   public static CpuDevice open(int threads) {
-    CpuDevice device = new CpuDevice(threads, false);
+    return open(share(threads));
+  }
+
+  /** A device of a share of the cores, with the fastest operations there are. */
+  public static CpuDevice open(CpuShare share) {
+    CpuDevice device = new CpuDevice(share, false);
     if (device.selection.fast()) {
       LOG.info("{}: {}", device.name, device.selection.reason());
     } else {
@@ -54,7 +61,35 @@ public final class CpuDevice implements Device {
    * @throws IllegalArgumentException when it is negative
    */
   public static CpuDevice openScalar(int threads) {
-    return new CpuDevice(threads, true);
+    return openScalar(share(threads));
+  }
+
+  /** A device of a share of the cores, with the scalar operations. */
+  public static CpuDevice openScalar(CpuShare share) {
+    return new CpuDevice(share, true);
+  }
+
+  private static CpuShare share(int threads) {
+    return CpuShare.of(threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
+  }
+
+  /** How long a thread of this device spins before it parks: not at all on a shared core. */
+  long spinNanos() {
+    return share.oversubscribed() ? 0 : ThreadTeam.SPIN_NANOS;
+  }
+
+  ThreadTeam team() {
+    return team;
+  }
+
+  Summation summation() {
+    return selection.summation();
+  }
+
+  /** Pins the calling thread to the device's cores, where it has some of its own. */
+  @Override
+  public void attach() {
+    Affinity.pin(share.processors());
   }
 
   @Override
@@ -131,10 +166,6 @@ public final class CpuDevice implements Device {
   public void close() {
     team.close();
     arena.close();
-  }
-
-  private static int availableProcessors() {
-    return Runtime.getRuntime().availableProcessors();
   }
 
   private static String threads(int count) {

@@ -15,6 +15,10 @@ final class NativeMemory {
   static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  /** All of memory, by address: for what {@link Tensor} and {@link Buffer} have checked. */
+  @SuppressWarnings("restricted")
+  static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
   private NativeMemory() {}
 
   /** The memory of a buffer of this device. */

@@ -11,7 +11,7 @@ import jdk.incubator.vector.FloatVector;
  * @param reason why these, for the log
  * @param fast whether they are those on vectors
  */
-record OpsSelection(Ops ops, String name, String reason, boolean fast) {
+record OpsSelection(Ops ops, Summation summation, String name, String reason, boolean fast) {
   private static final String VECTOR_MODULE = "jdk.incubator.vector";
   private static final int LEAST_BITS = 256;
 
@@ -30,12 +30,13 @@ record OpsSelection(Ops ops, String name, String reason, boolean fast) {
 
   /** The scalar operations, whatever the processor has. */
   static OpsSelection scalar(ThreadTeam team, String reason) {
-    return new OpsSelection(new ScalarOps(team), "scalar", reason, false);
+    return new OpsSelection(new ScalarOps(team), Summation::scalar, "scalar", reason, false);
   }
 
   private static OpsSelection vector(ThreadTeam team, Arena arena, int bits) {
     return new OpsSelection(
         new VectorOps(team, arena),
+        VectorSummation::sum,
         "Vector API, " + bits + " bit",
         "the Vector API is there, with vectors of " + bits + " bits",
         true);

@@ -5,6 +5,8 @@ import static io.flotilla.kernels.cpu.NativeMemory.segment;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.ExpertLayer;
+import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -23,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ScalarOps implements Ops {
   private final ThreadTeam team;
+  private final ExpertMixture mixture;
 
   /** Operations on the caller's thread alone. */
   ScalarOps() {
@@ -31,6 +34,7 @@ final class ScalarOps implements Ops {
 
   ScalarOps(ThreadTeam team) {
     this.team = team;
+    this.mixture = new ExpertMixture(this, team, ScalarOps::addScaled);
   }
 
   @Override
@@ -44,6 +48,22 @@ final class ScalarOps implements Ops {
                 integer(ids, row) * table.rowBytes(),
                 out.columns(),
                 segment(out).asSlice(row * out.rowBytes())));
+  }
+
+  @Override
+  public void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    team.run(
+        out.rows(),
+        (row, _) -> {
+          int id = integer(ids, row) - firstId;
+          MemorySegment to = segment(out).asSlice(row * out.rowBytes());
+          if (id >= 0 && id < table.rows()) {
+            BlockFormat.widen(
+                table.type(), segment(table), id * table.rowBytes(), out.columns(), to);
+          } else {
+            to.asSlice(0, TensorType.F32.bytes(out.columns())).fill((byte) 0);
+          }
+        });
   }
 
   @Override
@@ -135,6 +155,20 @@ final class ScalarOps implements Ops {
             results.set(i, gate / (1 + exp(-gate)) * inputs.get(out.columns() + i));
           }
         });
+  }
+
+  @Override
+  public void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+    mixture.run(stream, x, router, layer, memory, out);
+  }
+
+  private static void addScaled(long to, float scale, long from, int count) {
+    MemorySegment all = NativeMemory.ALL;
+    for (long i = 0; i < 4L * count; i += 4) {
+      float sum = all.get(NativeMemory.FLOAT, to + i);
+      all.set(NativeMemory.FLOAT, to + i, sum + scale * all.get(NativeMemory.FLOAT, from + i));
+    }
   }
 
   @Override

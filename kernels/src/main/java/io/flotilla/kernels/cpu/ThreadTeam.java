@@ -21,14 +21,16 @@ import org.jspecify.annotations.Nullable;
  * so that one sees the other. The caller waits for the last tile in the same way.
  */
 final class ThreadTeam implements AutoCloseable {
-  private static final long SPIN_NANOS = 50_000;
+  static final long SPIN_NANOS = 50_000;
 
   /** Counters of different workers are this far apart, not to share a cache line or its pair. */
   private static final int COUNTER_STRIDE = 16;
 
   private final Worker[] workers;
   private final AtomicLongArray finishedTiles;
-  private volatile Job job = new Job(0, (_, _) -> {});
+  private final long spinNanos;
+  private final Runnable entrance;
+  private volatile Job job = new Job(0, (_, _) -> {}, 0);
   private volatile boolean closed;
 
   /** What a tile does. Tiles of one call run at the same time and in any order. */
@@ -46,9 +48,21 @@ final class ThreadTeam implements AutoCloseable {
    * @throws IllegalArgumentException when there is not even the caller's
    */
   ThreadTeam(int threads) {
+    this(threads, SPIN_NANOS, () -> {});
+  }
+
+  /**
+   * @param threads with the caller's, at least 1
+   * @param spinNanos how long a thread spins before it parks
+   * @param entrance what each thread but the caller's does first
+   * @throws IllegalArgumentException when there is not even the caller's
+   */
+  ThreadTeam(int threads, long spinNanos, Runnable entrance) {
     if (threads < 1) {
       throw new IllegalArgumentException("a team of " + threads + " threads; it needs at least 1");
     }
+    this.spinNanos = spinNanos;
+    this.entrance = entrance;
     this.finishedTiles = new AtomicLongArray((threads + 1) * COUNTER_STRIDE);
     this.workers = new Worker[threads - 1];
     for (int i = 0; i < workers.length; i++) {
@@ -82,7 +96,7 @@ final class ThreadTeam implements AutoCloseable {
       }
       return;
     }
-    Job next = new Job(tiles, body);
+    Job next = new Job(tiles, body, spinNanos);
     job = next;
     wake(Math.min(tiles - 1, workers.length));
     work(next, 0);
@@ -152,6 +166,7 @@ final class ThreadTeam implements AutoCloseable {
 
     @Override
     public void run() {
+      entrance.run();
       while (awaitJob()) {
         last = job;
         work(last, number);
@@ -162,7 +177,7 @@ final class ThreadTeam implements AutoCloseable {
     private boolean awaitJob() {
       long start = System.nanoTime();
       while (idle()) {
-        if (System.nanoTime() - start < SPIN_NANOS) {
+        if (System.nanoTime() - start < spinNanos) {
           Thread.onSpinWait();
         } else {
           park();
@@ -188,14 +203,16 @@ final class ThreadTeam implements AutoCloseable {
   private static final class Job {
     private final int tiles;
     private final TileBody body;
+    private final long spinNanos;
     private final AtomicInteger nextTile = new AtomicInteger();
     private final AtomicInteger finished = new AtomicInteger();
     private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     private volatile @Nullable Thread waiting;
 
-    Job(int tiles, TileBody body) {
+    Job(int tiles, TileBody body, long spinNanos) {
       this.tiles = tiles;
       this.body = body;
+      this.spinNanos = spinNanos;
     }
 
     /** A tile nobody else has; {@code tiles} or more when there is none. */
@@ -213,7 +230,7 @@ final class ThreadTeam implements AutoCloseable {
     void awaitLastTile() {
       long start = System.nanoTime();
       while (finished.get() < tiles) {
-        if (System.nanoTime() - start < SPIN_NANOS) {
+        if (System.nanoTime() - start < spinNanos) {
           Thread.onSpinWait();
         } else if (waiting == null) {
           waiting = Thread.currentThread();

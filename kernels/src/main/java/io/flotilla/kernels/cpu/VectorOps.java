@@ -1,6 +1,8 @@
 package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.ExpertLayer;
+import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -24,6 +26,7 @@ final class VectorOps implements Ops {
   private final VectorLinear linear;
   private final VectorAttention attention;
   private final ScalarOps scalar;
+  private final ExpertMixture mixture;
 
   /**
    * @param arena for the workers' scratch memory
@@ -31,6 +34,7 @@ final class VectorOps implements Ops {
   VectorOps(ThreadTeam team, Arena arena) {
     this.team = team;
     this.scalar = new ScalarOps(team);
+    this.mixture = new ExpertMixture(this, team, VectorOps::addScaled);
     this.linear = new VectorLinear(team, arena);
     this.attention = new VectorAttention(team, arena);
   }
@@ -38,6 +42,11 @@ final class VectorOps implements Ops {
   @Override
   public void embed(Stream stream, Tensor table, Tensor ids, Tensor out) {
     scalar.embed(stream, table, ids, out);
+  }
+
+  @Override
+  public void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    scalar.embedPart(stream, table, firstId, ids, out);
   }
 
   @Override
@@ -95,6 +104,24 @@ final class VectorOps implements Ops {
         out.rows(),
         columns,
         row -> gate(row(gateUp, row), row(gateUp, row) + 4L * columns, columns, row(out, row)));
+  }
+
+  @Override
+  public void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+    mixture.run(stream, x, router, layer, memory, out);
+  }
+
+  private static void addScaled(long to, float scale, long from, int columns) {
+    int whole = Lanes.FLOATS.loopBound(columns);
+    for (int i = 0; i < whole; i += Lanes.COUNT) {
+      FloatVector product = Lanes.load(from + 4L * i).mul(scale);
+      Lanes.store(Lanes.load(to + 4L * i).add(product), to + 4L * i);
+    }
+    for (int i = whole; i < columns; i++) {
+      float product = Lanes.getFloat(from + 4L * i) * scale;
+      Lanes.setFloat(to + 4L * i, Lanes.getFloat(to + 4L * i) + product);
+    }
   }
 
   @Override

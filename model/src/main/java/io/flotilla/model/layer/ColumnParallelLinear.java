@@ -3,6 +3,7 @@ package io.flotilla.model.layer;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import io.flotilla.model.layer.ShardLoader.Rows;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -23,8 +24,22 @@ public final class ColumnParallelLinear {
    * name.bias} of {@code [outputs]}.
    *
    * @param outputs over all ranks
+   * @param share this rank's outputs; null for an even share
    */
-  public record Part(String name, int outputs) {}
+  public record Part(String name, int outputs, @Nullable Share share) {
+    /** A part whose outputs are shared evenly. */
+    public Part(String name, int outputs) {
+      this(name, outputs, null);
+    }
+
+    private Share share(TensorParallel parallel) {
+      if (share != null) {
+        return share;
+      }
+      int count = parallel.share(outputs, "rows of " + name);
+      return new Share(parallel.rank() * count, count);
+    }
+  }
 
   /**
    * @param bias whether every part has a bias
@@ -32,18 +47,16 @@ public final class ColumnParallelLinear {
    */
   public ColumnParallelLinear(ShardLoader loader, int inputs, boolean bias, List<Part> parts) {
     this.ops = loader.device().ops();
-    List<Tensor> loadedWeights =
-        loader.rowShards(
-            parts.stream().map(part -> part.name + ".weight").toList(),
-            parts.stream().map(Part::outputs).toList(),
-            inputs);
+    List<Rows> matrices = new ArrayList<>();
     List<Tensor> loadedBiases = new ArrayList<>();
-    if (bias) {
-      for (Part part : parts) {
-        loadedBiases.add(loader.vectorShard(part.name + ".bias", part.outputs));
+    for (Part part : parts) {
+      Share share = part.share(loader.parallel());
+      matrices.add(new Rows(part.name + ".weight", part.outputs, share));
+      if (bias) {
+        loadedBiases.add(loader.elements(part.name + ".bias", part.outputs, share));
       }
     }
-    this.weights = List.copyOf(loadedWeights);
+    this.weights = loader.rows(inputs, matrices);
     this.biases = bias ? List.copyOf(loadedBiases) : null;
     this.outputs = weights.stream().mapToInt(Tensor::rows).sum();
   }

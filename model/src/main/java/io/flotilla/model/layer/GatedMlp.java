@@ -10,7 +10,7 @@ import java.util.List;
  * {@code down(silu(gate x) * up x)} (SwiGLU, arXiv 2002.05202). Its tensors are {@code gate_proj},
  * {@code up_proj} and {@code down_proj}.
  */
-public final class GatedMlp {
+public final class GatedMlp implements FeedForward {
   private final Ops ops;
   private final ColumnParallelLinear gateUp;
   private final RowParallelLinear down;
@@ -35,7 +35,7 @@ public final class GatedMlp {
         new RowParallelLinear(loader, name + ".down_proj", intermediateSize, hiddenSize, bias);
   }
 
-  /** {@code x} and {@code out} are {@code [rows, hiddenSize]}. */
+  @Override
   public void apply(Stream stream, Tensor x, Scratch scratch, Tensor out) {
     Tensor projected = scratch.projected(x.rows(), gateUp.outputs());
     gateUp.apply(stream, x, projected);

@@ -3,6 +3,7 @@ package io.flotilla.model.layer;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
+import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 
@@ -11,23 +12,38 @@ import io.flotilla.kernels.TensorType;
  * layers, which run one after another.
  */
 public final class Scratch {
-  private final TensorType type;
   private final int hiddenSize;
   private final Buffer residual;
   private final Buffer normed;
   private final Buffer delta;
   private final Buffer projected;
   private final Buffer mixed;
+  private final int experts;
+  private final TensorType type;
+  private final Buffer router;
+  private final Buffer gathered;
+  private final Buffer results;
 
   /**
    * @param rows of the largest step
    * @param attention this rank's share of the heads
-   * @param intermediateSize this rank's share of the MLP
+   * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
+   * @param experts of a layer; 0 in a dense model
    */
   public Scratch(
-      Device device, int rows, int hiddenSize, AttentionShape attention, int intermediateSize) {
+      Device device,
+      int rows,
+      int hiddenSize,
+      AttentionShape attention,
+      int intermediateSize,
+      int experts) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
+    this.experts = experts;
+    int expertRows = experts == 0 ? 0 : rows;
+    this.router = device.allocate(TensorType.F32.bytes((long) expertRows * experts));
+    this.gathered = device.allocate(bytes(expertRows, hiddenSize));
+    this.results = device.allocate(bytes(expertRows, hiddenSize));
     this.residual = device.allocate(TensorType.F32.bytes((long) rows * hiddenSize));
     this.normed = device.allocate(bytes(rows, hiddenSize));
     this.delta = device.allocate(bytes(rows, hiddenSize));
@@ -38,7 +54,14 @@ public final class Scratch {
 
   /** Bytes allocated. */
   public long bytes() {
-    return residual.bytes() + normed.bytes() + delta.bytes() + projected.bytes() + mixed.bytes();
+    return residual.bytes()
+        + normed.bytes()
+        + delta.bytes()
+        + projected.bytes()
+        + mixed.bytes()
+        + router.bytes()
+        + gathered.bytes()
+        + results.bytes();
   }
 
   /** The stream of activations that layers add to, F32 {@code [rows, hiddenSize]}. */
@@ -64,6 +87,24 @@ public final class Scratch {
   /** What a block's row-parallel linear takes. */
   Tensor mixed(int rows, int columns) {
     return view(mixed, rows, columns);
+  }
+
+  /** The logits of all experts. */
+  Tensor router(int rows) {
+    return Tensor.of(router, TensorType.F32, rows, experts);
+  }
+
+  /** Memory for the rows of one expert at a time. */
+  ExpertMemory experts(int rows) {
+    return new ExpertMemory(
+        view(gathered, rows, hiddenSize),
+        whole(projected),
+        whole(mixed),
+        view(results, rows, hiddenSize));
+  }
+
+  private Tensor whole(Buffer buffer) {
+    return Tensor.of(buffer, type, 1, Math.toIntExact(buffer.bytes() / type.bytes(1)));
   }
 
   private long bytes(int rows, int columns) {

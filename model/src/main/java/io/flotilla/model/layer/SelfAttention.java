@@ -47,6 +47,9 @@ public final class SelfAttention {
     int keys = config.kvHeads() * config.headDim();
     this.ops = loader.device().ops();
     this.shape = shape(config, loader.parallel());
+    Share kvHeads = loader.parallel().kvHeads(config.kvHeads());
+    Share keyRows =
+        new Share(kvHeads.first() * config.headDim(), kvHeads.count() * config.headDim());
     this.projection =
         new ColumnParallelLinear(
             loader,
@@ -54,8 +57,8 @@ public final class SelfAttention {
             variant.inputBias,
             List.of(
                 new Part(name + ".q_proj", queries),
-                new Part(name + ".k_proj", keys),
-                new Part(name + ".v_proj", keys)));
+                new Part(name + ".k_proj", keys, keyRows),
+                new Part(name + ".v_proj", keys, keyRows)));
     this.queryNorm = variant.headNorms ? headNorm(loader, config, name + ".q_norm.weight") : null;
     this.keyNorm = variant.headNorms ? headNorm(loader, config, name + ".k_norm.weight") : null;
     this.epsilon = config.rmsEpsilon();
@@ -73,7 +76,7 @@ public final class SelfAttention {
   public static AttentionShape shape(ModelConfig config, TensorParallel parallel) {
     return new AttentionShape(
         parallel.share(config.heads(), "query heads"),
-        parallel.share(config.kvHeads(), "key-value heads"),
+        parallel.kvHeads(config.kvHeads()).count(),
         config.headDim());
   }
 

@@ -6,6 +6,7 @@ import io.flotilla.checkpoint.RandomTensor;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Stream;
@@ -16,11 +17,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
- * Brings one rank's shard of the weights to its device. Matrices are used as the device keeps them;
+ * Brings one rank's shard of the weights to its device. Matrices are kept as the device keeps them;
  * vectors (norm weights, biases) are widened to F32.
  */
 public final class ShardLoader {
@@ -33,13 +36,35 @@ public final class ShardLoader {
   private final Device device;
   private final Stream stream;
   private final TensorParallel parallel;
+  private final Collectives collectives;
+  private final boolean expertParallel;
+  private final Map<String, Long> mapped = new HashMap<>();
   private long widenedBytes;
 
+  /** A loader of whole layers, for one rank. */
   public ShardLoader(WeightSource source, Device device, Stream stream, TensorParallel parallel) {
+    this(source, device, stream, parallel, Collectives.ALONE, false);
+  }
+
+  /**
+   * A loader of one rank's part of each layer.
+   *
+   * @param collectives joins the ranks that share a layer
+   * @param expertParallel whether each has some experts whole, not a part of each
+   */
+  public ShardLoader(
+      WeightSource source,
+      Device device,
+      Stream stream,
+      TensorParallel parallel,
+      Collectives collectives,
+      boolean expertParallel) {
     this.source = source;
     this.device = device;
     this.stream = stream;
     this.parallel = parallel;
+    this.collectives = collectives;
+    this.expertParallel = expertParallel;
   }
 
   public Device device() {
@@ -48,6 +73,21 @@ public final class ShardLoader {
 
   public TensorParallel parallel() {
     return parallel;
+  }
+
+  /** Joins the ranks that share a layer. */
+  public Collectives collectives() {
+    return collectives;
+  }
+
+  /** Whether each rank has some experts whole, not a part of each. */
+  public boolean isExpertParallel() {
+    return expertParallel;
+  }
+
+  /** Bytes, as stored, of the parts of tensors loaded so far, each counted once. */
+  public long mappedBytes() {
+    return mapped.values().stream().mapToLong(Long::longValue).sum();
   }
 
   /** Bytes of the F32 copies made so far. */
@@ -62,36 +102,62 @@ public final class ShardLoader {
    * @throws IllegalArgumentException when the rows cannot be shared evenly
    */
   public Tensor rowShard(String name, int rows, int columns) {
-    return rowShards(List.of(name), List.of(rows), columns).getFirst();
+    int share = parallel.share(rows, "rows of " + name);
+    return rows(name, rows, columns, new Share(parallel.rank() * share, share));
   }
 
   /**
-   * This rank's rows of matrices of one input, brought to the device together.
+   * Some rows of the matrix {@code [rows, columns]}.
    *
-   * @param rows of each of them
-   * @throws CheckpointException when one is missing or has another shape
-   * @throws IllegalArgumentException when the rows cannot be shared evenly
+   * @throws CheckpointException when the matrix is missing or has another shape
    */
-  public List<Tensor> rowShards(List<String> names, List<Integer> rows, int columns) {
-    List<MatrixSource> shards = new ArrayList<>();
-    for (int i = 0; i < names.size(); i++) {
-      int share = parallel.share(rows.get(i), "rows of " + names.get(i));
-      MatrixSource whole = matrix(names.get(i), rows.get(i), columns);
-      shards.add(whole.sliceRows(parallel.rank() * share, share));
+  public Tensor rows(String name, int rows, int columns, Share share) {
+    return rows(columns, List.of(new Rows(name, rows, share))).getFirst();
+  }
+
+  /**
+   * Some rows of a matrix.
+   *
+   * @param rows of the whole
+   */
+  public record Rows(String name, int rows, Share share) {}
+
+  /**
+   * Some rows of matrices of one input, brought to the device together.
+   *
+   * @param columns of each of them
+   * @throws CheckpointException when one is missing or has another shape
+   */
+  public List<Tensor> rows(int columns, List<Rows> matrices) {
+    List<MatrixSource> parts = new ArrayList<>();
+    for (Rows matrix : matrices) {
+      MatrixSource whole = matrix(matrix.name, matrix.rows, columns);
+      mapped.put(matrix.name, matrix.share.count() * type(whole).bytes(columns));
+      parts.add(whole.sliceRows(matrix.share.first(), matrix.share.count()));
     }
-    return device.load(shards);
+    return device.load(parts);
   }
 
   /**
    * This rank's columns of the matrix {@code [rows, columns]}.
    *
    * @throws CheckpointException when the matrix is missing or has another shape
-   * @throws IllegalArgumentException when the columns cannot be shared evenly
+   * @throws IllegalArgumentException when the columns cannot be shared evenly, in whole blocks
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    MatrixSource shard = matrix(name, rows, columns).sliceColumns(parallel.rank() * share, share);
-    return device.load(List.of(shard)).getFirst();
+    MatrixSource whole = matrix(name, rows, columns);
+    TensorType type = type(whole);
+    int block = type.blockElements();
+    if (share % block != 0) {
+      throw new IllegalArgumentException(
+          ("--tensor-parallel-size %d splits the %d columns of %s into parts of %d, no whole blocks"
+                  + " of %d (%s): use fewer ranks, or a file of another type")
+              .formatted(parallel.size(), columns, name, share, block, type));
+    }
+    mapped.put(name, rows * type.bytes(share));
+    MatrixSource part = whole.sliceColumns(parallel.rank() * share, share);
+    return device.load(List.of(part)).getFirst();
   }
 
   /**
@@ -100,7 +166,7 @@ public final class ShardLoader {
    * @throws CheckpointException when it is missing, has another length or is quantised
    */
   public Tensor vector(String name, int length) {
-    return widen(source.tensor(name, length), 0, length);
+    return elements(name, length, new Share(0, length));
   }
 
   /**
@@ -110,13 +176,29 @@ public final class ShardLoader {
    */
   public Tensor vectorShard(String name, int length) {
     int share = parallel.share(length, "elements of " + name);
-    return widen(source.tensor(name, length), parallel.rank() * share, share);
+    return elements(name, length, new Share(parallel.rank() * share, share));
+  }
+
+  /**
+   * Some elements of a vector, as F32 {@code [1, share.count()]}.
+   *
+   * @throws CheckpointException when it is missing, has another length or is quantised
+   */
+  public Tensor elements(String name, int length, Share share) {
+    StoredTensor stored = source.tensor(name, length);
+    Tensor widened = widen(stored, share.first(), share.count());
+    mapped.put(name, (long) share.count() * stored.type().blockBytes());
+    return widened;
   }
 
   /** Copies host memory to the device and waits for the copy. */
   void upload(MemorySegment from, Buffer to) {
     stream.upload(from, to);
     stream.synchronize();
+  }
+
+  private static TensorType type(MatrixSource matrix) {
+    return matrix instanceof MatrixSource.Stored stored ? stored.type() : TensorType.BF16;
   }
 
   private MatrixSource matrix(String name, int rows, int columns) {

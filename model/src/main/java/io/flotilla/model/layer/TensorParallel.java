@@ -10,6 +10,8 @@ public record TensorParallel(int rank, int size) {
   /** One rank that holds every layer whole. */
   public static final TensorParallel SINGLE = new TensorParallel(0, 1);
 
+  private static final String FLAG = "--tensor-parallel-size ";
+
   /**
    * @throws IllegalArgumentException when the rank lies outside the group
    */
@@ -26,9 +28,55 @@ public record TensorParallel(int rank, int size) {
    */
   public int share(int total, String what) {
     if (total % size != 0) {
-      throw new IllegalArgumentException(
-          "--tensor-parallel-size " + size + " does not divide " + total + " " + what);
+      throw new IllegalArgumentException(FLAG + size + " does not divide " + total + " " + what);
     }
     return total / size;
+  }
+
+  /**
+   * This rank's key-value heads. Where there are more ranks than heads, neighbouring ranks hold the
+   * same one.
+   *
+   * @throws IllegalArgumentException when neither number divides the other
+   */
+  public Share kvHeads(int total) {
+    if (total % size == 0) {
+      int count = total / size;
+      return new Share(rank * count, count);
+    }
+    if (size % total == 0) {
+      return new Share(rank / (size / total), 1);
+    }
+    throw new IllegalArgumentException(
+        FLAG + size + " neither divides " + total + " key-value heads nor is a multiple of them");
+  }
+
+  /**
+   * This rank's experts of a layer.
+   *
+   * @throws IllegalArgumentException when they cannot be shared evenly
+   */
+  public Share experts(int total) {
+    if (total % size != 0) {
+      throw new IllegalArgumentException(
+          FLAG + size + " with --enable-expert-parallel does not divide " + total + " experts");
+    }
+    int count = total / size;
+    return new Share(rank * count, count);
+  }
+
+  /**
+   * This rank's tokens of a vocabulary, which need not divide: the last ranks may hold fewer.
+   *
+   * @throws IllegalArgumentException when a rank would hold none
+   */
+  public Share vocabulary(int total) {
+    int most = Math.ceilDiv(total, size);
+    if ((long) most * (size - 1) >= total) {
+      throw new IllegalArgumentException(
+          FLAG + size + " leaves a rank without tokens of a vocabulary of " + total);
+    }
+    int first = rank * most;
+    return new Share(first, Math.min(most, total - first));
   }
 }

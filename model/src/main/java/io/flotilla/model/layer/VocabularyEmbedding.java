@@ -1,12 +1,18 @@
 package io.flotilla.model.layer;
 
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 
-/** The table of token embeddings, used where it lies, split over ranks by token. */
+/**
+ * The table of token embeddings, used where it lies, split over ranks by token: each rank looks up
+ * the tokens it holds, and the sum over ranks has them all.
+ */
 public final class VocabularyEmbedding {
   private final Ops ops;
+  private final Collectives collectives;
+  private final Share tokens;
   private final Tensor table;
 
   /**
@@ -15,7 +21,9 @@ public final class VocabularyEmbedding {
    */
   public VocabularyEmbedding(ShardLoader loader, String name, int vocabularySize, int hiddenSize) {
     this.ops = loader.device().ops();
-    this.table = loader.rowShard(name, vocabularySize, hiddenSize);
+    this.collectives = loader.collectives();
+    this.tokens = loader.parallel().vocabulary(vocabularySize);
+    this.table = loader.rows(name, vocabularySize, hiddenSize, tokens);
   }
 
   /**
@@ -25,6 +33,11 @@ public final class VocabularyEmbedding {
    * @param out {@code [rows, hiddenSize]}
    */
   public void apply(Stream stream, Tensor ids, Tensor out) {
-    ops.embed(stream, table, ids, out);
+    if (collectives.size() == 1) {
+      ops.embed(stream, table, ids, out);
+    } else {
+      ops.embedPart(stream, table, tokens.first(), ids, out);
+      collectives.allReduce(stream, out);
+    }
   }
 }

@@ -17,7 +17,8 @@ public final class VocabularyHead {
    */
   public VocabularyHead(ShardLoader loader, String name, int vocabularySize, int hiddenSize) {
     this.ops = loader.device().ops();
-    this.weights = List.of(loader.rowShard(name, vocabularySize, hiddenSize));
+    Share tokens = loader.parallel().vocabulary(vocabularySize);
+    this.weights = List.of(loader.rows(name, vocabularySize, hiddenSize, tokens));
   }
 
   /** {@code [rows, hiddenSize]} to this rank's logits. */

@@ -8,16 +8,34 @@ import java.util.Map;
  * and a draw by the Gumbel-max trick with {@link KeyedNoise}. Ids of bias and stop tokens outside
  * the vocabulary have no effect.
  *
+ * <p>A sampler may hold a part of the vocabulary: {@link #adjust} and {@link #choose} then concern
+ * that part, and of the parts' choices the one with the highest {@link #score}, the lowest id among
+ * equals, is what a sampler of the whole vocabulary chooses, provided that neither top-k nor top-p
+ * filters.
+ *
  * <p>Holds scratch memory for one row; used by one thread.
  */
 public final class Sampler {
   /** No logit was a number to choose by. */
   public static final int NONE = -1;
 
+  private final int firstId;
   private final Candidates candidates;
+  private double score;
 
   public Sampler(int vocabularySize) {
-    candidates = new Candidates(vocabularySize);
+    this(0, vocabularySize);
+  }
+
+  /**
+   * A sampler of a part of the vocabulary.
+   *
+   * @param firstId the id of the first logit of a row
+   * @param count logits of a row
+   */
+  public Sampler(int firstId, int count) {
+    this.firstId = firstId;
+    this.candidates = new Candidates(count);
   }
 
   /**
@@ -30,16 +48,42 @@ public final class Sampler {
    */
   public int sample(float[] logits, SamplingParameters parameters, int index, TokenCounts counts) {
     adjust(logits, parameters, index, counts);
-    float largest = largestFinite(logits);
+    return choose(logits, largestFinite(logits), parameters, index);
+  }
+
+  /**
+   * Chooses from adjusted logits.
+   *
+   * @param largest of all logits, of other parts of the vocabulary too when there is a temperature,
+   *     of this row when there is none
+   * @return the id, or {@link #NONE} when {@code largest} is not finite or nothing is left
+   */
+  public int choose(float[] logits, float largest, SamplingParameters parameters, int index) {
+    score = Double.NEGATIVE_INFINITY;
     if (largest == Float.NEGATIVE_INFINITY) {
       return NONE;
     }
     if (parameters.temperature() == 0) {
-      return indexOf(logits, largest);
+      score = largest;
+      return firstId + indexOf(logits, largest);
     }
     long key = noiseKey(parameters, index);
     filter(logits, largest, parameters);
     return draw(key);
+  }
+
+  /** What the last choice is to be compared by with those of other parts of the vocabulary. */
+  public double score() {
+    return score;
+  }
+
+  /** The ids of the {@code k} largest logits, likeliest first; fewer when fewer are numbers. */
+  public int[] likeliest(float[] logits, int k) {
+    int[] ids = new int[candidates.rank(logits, Math.min(k, logits.length))];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = firstId + candidates.likeliestId(i);
+    }
+    return ids;
   }
 
   /**
@@ -101,27 +145,28 @@ public final class Sampler {
     return new TokenLogprobs(token, logprob, rank, topTokens, topLogprobs);
   }
 
-  private static void adjust(
-      float[] logits, SamplingParameters parameters, int index, TokenCounts counts) {
+  /** Applies bias, penalties and the mask of stop tokens. */
+  public void adjust(float[] logits, SamplingParameters parameters, int index, TokenCounts counts) {
     for (Map.Entry<Integer, Float> bias : parameters.logitBias().entrySet()) {
-      if (isInside(bias.getKey(), logits)) {
-        logits[bias.getKey()] += bias.getValue();
+      int place = bias.getKey() - firstId;
+      if (isInside(place, logits)) {
+        logits[place] += bias.getValue();
       }
     }
     if (penalises(parameters)) {
-      counts.penalise(logits, parameters);
+      counts.penalise(logits, firstId, parameters);
     }
     if (index < parameters.minTokens()) {
       for (int stop : parameters.stopTokens()) {
-        if (isInside(stop, logits)) {
-          logits[stop] = Float.NEGATIVE_INFINITY;
+        if (isInside(stop - firstId, logits)) {
+          logits[stop - firstId] = Float.NEGATIVE_INFINITY;
         }
       }
     }
   }
 
-  private static boolean isInside(int id, float[] logits) {
-    return id >= 0 && id < logits.length;
+  private static boolean isInside(int place, float[] logits) {
+    return place >= 0 && place < logits.length;
   }
 
   private void filter(float[] logits, float largest, SamplingParameters parameters) {
@@ -147,22 +192,26 @@ public final class Sampler {
       if (value + KeyedNoise.MAX_GUMBEL < best) {
         continue;
       }
-      int id = candidates.id(i);
+      int id = firstId + candidates.id(i);
       long bits = KeyedNoise.bits(key, id);
       if (value + KeyedNoise.gumbelBound(bits) < best) {
         continue;
       }
-      double score = value + KeyedNoise.gumbel(bits);
-      if (score > best || (score == best && id < chosen)) {
-        best = score;
+      double noisy = value + KeyedNoise.gumbel(bits);
+      if (noisy > best || (noisy == best && id < chosen)) {
+        best = noisy;
         chosen = id;
       }
     }
+    score = best;
     return chosen;
   }
 
-  /** The largest logit; NaN and positive infinity are made negative infinity where they occur. */
-  private static float largestFinite(float[] logits) {
+  /**
+   * The largest logit, negative infinity when none is finite; NaN and positive infinity are made
+   * negative infinity where they occur.
+   */
+  public static float largestFinite(float[] logits) {
     float largest = largest(logits);
     if (largest < Float.POSITIVE_INFINITY) {
       return largest;

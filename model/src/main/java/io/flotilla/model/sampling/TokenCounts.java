@@ -30,14 +30,18 @@ public final class TokenCounts {
     counts[slot]++;
   }
 
-  /** Applies repetition, then frequency and presence penalties to a row of logits, in place. */
-  void penalise(float[] logits, SamplingParameters parameters) {
+  /**
+   * Applies repetition, then frequency and presence penalties to a row of logits, in place.
+   *
+   * @param firstId the id of the row's first logit
+   */
+  void penalise(float[] logits, int firstId, SamplingParameters parameters) {
     for (int slot = 0; slot < tokens.length; slot++) {
-      int token = tokens[slot];
-      if (token == EMPTY || token >= logits.length) {
+      int index = tokens[slot] - firstId;
+      if (tokens[slot] == EMPTY || index < 0 || index >= logits.length) {
         continue;
       }
-      float logit = logits[token];
+      float logit = logits[index];
       logit =
           logit > 0
               ? logit / parameters.repetitionPenalty()
@@ -46,7 +50,7 @@ public final class TokenCounts {
       if (generated > 0) {
         logit -= generated * parameters.frequencyPenalty() + parameters.presencePenalty();
       }
-      logits[token] = logit;
+      logits[index] = logit;
     }
   }
 

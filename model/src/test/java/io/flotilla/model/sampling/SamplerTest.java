@@ -186,7 +186,7 @@ class SamplerTest {
       counts.addOutput(token);
       expected[token]--;
     }
-    counts.penalise(logits, parameters().frequency(1f).build());
+    counts.penalise(logits, 0, parameters().frequency(1f).build());
     assertThat(logits).containsExactly(expected);
   }
 

@@ -44,7 +44,7 @@ final class FakeExchange implements Exchange {
       throw new AssertionError("the stream has no end: " + text);
     }
     List<JsonNode> events = new ArrayList<>();
-    for (String event : text.substring(0, text.length() - 14).split("\n\n")) {
+    for (String event : text.substring(0, text.length() - 16).split("\n\n", -1)) {
       if (!event.startsWith("data: ") || event.contains("\n")) {
         throw new AssertionError("no event of one line of data: " + event);
       }

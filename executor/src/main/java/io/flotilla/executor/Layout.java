@@ -1,0 +1,68 @@
+package io.flotilla.executor;
+
+import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Device;
+import io.flotilla.model.Architectures;
+import io.flotilla.model.StageSlice;
+import io.flotilla.model.layer.SelfAttention;
+import io.flotilla.model.layer.TensorParallel;
+import java.util.List;
+
+/**
+ * How the ranks of a replica share a model. The ranks of a stage have neighbouring numbers.
+ *
+ * @param stages the layers of each pipeline stage
+ * @param tensor ranks of each stage
+ */
+public record Layout(List<StageSlice> stages, int tensor) {
+  public Layout {
+    stages = List.copyOf(stages);
+  }
+
+  /**
+   * The layout of a topology; cheap, to be called before weights are read.
+   *
+   * @param pipelineLayers layers of each stage; empty to balance them
+   * @throws IllegalArgumentException with the numbers and the flag, when the model does not divide
+   */
+  public static Layout of(Topology topology, List<Integer> pipelineLayers, ModelConfig config) {
+    Architectures.requireSupported(config);
+    Architectures.requireShareable(
+        config, new TensorParallel(0, topology.tensor()), topology.expertParallel());
+    StageSplit split = new StageSplit(config);
+    List<Integer> counts =
+        pipelineLayers.isEmpty()
+            ? split.balanced(topology.pipeline())
+            : split.asked(topology.pipeline(), pipelineLayers);
+    return new Layout(split.slices(counts), topology.tensor());
+  }
+
+  /** Ranks of the replica. */
+  public int ranks() {
+    return stages.size() * tensor;
+  }
+
+  int stage(int rank) {
+    return rank / tensor;
+  }
+
+  TensorParallel tensorPlace(int rank) {
+    return new TensorParallel(rank % tensor, tensor);
+  }
+
+  /** Bytes of a KV block on the ranks of one stage, all their layers together. */
+  long kvBlockBytes(int stage, ModelConfig config, Device device, int blockSize) {
+    AttentionShape shape = SelfAttention.shape(config, new TensorParallel(0, tensor));
+    return Math.multiplyExact(stages.get(stage).layers(), device.kvBlockBytes(shape, blockSize));
+  }
+
+  /** Bytes of a KV block on the ranks that hold most of it. */
+  public long largestKvBlockBytes(ModelConfig config, Device device, int blockSize) {
+    long largest = 0;
+    for (int stage = 0; stage < stages.size(); stage++) {
+      largest = Math.max(largest, kvBlockBytes(stage, config, device, blockSize));
+    }
+    return largest;
+  }
+}

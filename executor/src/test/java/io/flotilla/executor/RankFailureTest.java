@@ -1,0 +1,238 @@
+package io.flotilla.executor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.flotilla.checkpoint.DummyWeights;
+import io.flotilla.checkpoint.ElementType;
+import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.executor.StepDriver.Request;
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.Collectives;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.Interconnect;
+import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Ops;
+import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.cpu.CpuInterconnect;
+import io.flotilla.model.sampling.SamplingParameters;
+import java.lang.foreign.MemorySegment;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@Timeout(60)
+class RankFailureTest {
+  private static final ModelConfig CONFIG = TinyModel.config("Qwen3ForCausalLM", 8, 4, 256, 300);
+  private static final Request REQUEST =
+      new Request(new int[] {1, 2, 3, 4, 5}, 20, SamplingParameters.greedy());
+
+  private final TinyModel model =
+      new TinyModel("tiny", CONFIG, new DummyWeights(CONFIG, ElementType.F32, 3));
+  private final AtomicInteger allReduces = new AtomicInteger();
+  private final CountDownLatch released = new CountDownLatch(1);
+
+  @AfterEach
+  void close() {
+    released.countDown();
+    model.close();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,0", "2,1,1", "4,1,2", "1,2,0", "1,2,1", "2,2,3", "2,4,5", "8,1,7"})
+  void aRankThatThrowsFailsTheReplicaWithItsCause(int tensor, int pipeline, int rank) {
+    IllegalStateException cause = new IllegalStateException("the device is on fire");
+    try (LocalExecutor executor =
+        start(
+            tensor,
+            pipeline,
+            rank,
+            () -> {
+              throw cause;
+            })) {
+      assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1))
+          .isInstanceOf(CompletionException.class)
+          .hasCause(cause);
+      assertThat(executor.failure()).isSameAs(cause);
+      assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1)).hasCause(cause);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2,1,0", "2,1,1", "1,2,0", "1,2,1", "2,2,2"})
+  void aRankThatHangsFailsTheReplicaAndIsNamed(int tensor, int pipeline, int rank) {
+    try (LocalExecutor executor = start(tensor, pipeline, rank, this::hang)) {
+      assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1))
+          .hasCauseInstanceOf(StepTimeoutException.class)
+          .hasMessageContaining("rank-" + rank + " made no progress for");
+      assertThat(executor.failure()).isInstanceOf(StepTimeoutException.class);
+      released.countDown();
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(3 * StepWatchdog.PERIOD.toMillis());
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private void hang() {
+    try {
+      released.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  @Test
+  void aModelThatLacksATensorStartsNoRank() {
+    ModelConfig larger = TinyModel.config("LlamaForCausalLM", 8, 4, 512, 300);
+    TinyModel other = new TinyModel("other", larger, model.weights());
+    assertThatThrownBy(() -> other.start(2, 2)).hasMessageContaining("has shape");
+  }
+
+  @Test
+  void ranksSumAfterEmbeddingAttentionAndMlpAlone() {
+    try (LocalExecutor executor = start(2, 1, 0, () -> {})) {
+      StepPlan.Admission admission =
+          new StepPlan.Admission(new int[] {1, 2, 3}, 3, SamplingParameters.greedy());
+      executor
+          .submit(
+              new StepPlan(
+                  0,
+                  List.of(
+                      new StepPlan.SequenceStep(
+                          0,
+                          admission,
+                          0,
+                          new StepPlan.TokenInput.Known(new int[] {1, 2, 3}),
+                          new int[] {0},
+                          true))))
+          .join();
+      assertThat(allReduces).hasValue(2 * (1 + 2 * CONFIG.layers()));
+    }
+  }
+
+  /**
+   * One rank does something in its 40th MLP, when every rank has run a step, and the watchdog, for
+   * which its 20th is slow, has seen one.
+   */
+  private LocalExecutor start(int tensor, int pipeline, int rank, Runnable fault) {
+    List<Device> devices = new ArrayList<>();
+    ExecutorOptions options = TinyModel.options(tensor, pipeline, List.of());
+    for (Device device : TinyModel.devices(options.topology())) {
+      AtomicInteger calls = new AtomicInteger();
+      boolean faulty = devices.size() == rank;
+      Ops ops =
+          proxy(
+              Ops.class,
+              device.ops(),
+              method -> {
+                if (faulty && method.equals("siluMultiply")) {
+                  switch (calls.incrementAndGet()) {
+                    case 20 -> pause();
+                    case 40 -> fault.run();
+                    default -> {}
+                  }
+                }
+              });
+      devices.add(new FaultyDevice(device, ops));
+    }
+    Interconnect interconnect =
+        (members, messages, abort) ->
+            new CpuInterconnect()
+                .connect(inner(members), messages, abort).stream()
+                    .map(side -> proxy(Collectives.class, side, this::count))
+                    .toList();
+    return LocalExecutor.start(options, CONFIG, model.weights(), devices, interconnect);
+  }
+
+  private static List<Device> inner(List<Device> members) {
+    return members.stream().map(member -> ((FaultyDevice) member).inner()).toList();
+  }
+
+  private void count(String method) {
+    if (method.equals("allReduce")) {
+      allReduces.incrementAndGet();
+    }
+  }
+
+  /** A device with operations of its own. */
+  private record FaultyDevice(Device inner, Ops ops) implements Device {
+    @Override
+    public String name() {
+      return inner.name();
+    }
+
+    @Override
+    public Buffer allocate(long bytes) {
+      return inner.allocate(bytes);
+    }
+
+    @Override
+    public Buffer map(MemorySegment host) {
+      return inner.map(host);
+    }
+
+    @Override
+    public Stream openStream() {
+      return inner.openStream();
+    }
+
+    @Override
+    public KvCache allocateKvCache(AttentionShape shape, int blocks, int blockSize) {
+      return inner.allocateKvCache(shape, blocks, blockSize);
+    }
+
+    @Override
+    public long kvBlockBytes(AttentionShape shape, int blockSize) {
+      return inner.kvBlockBytes(shape, blockSize);
+    }
+
+    @Override
+    public long progress() {
+      return inner.progress();
+    }
+
+    @Override
+    public void close() {
+      inner.close();
+    }
+  }
+
+  private interface Before {
+    void call(String method);
+  }
+
+  private static <T> T proxy(Class<T> type, T target, Before before) {
+    return type.cast(
+        Proxy.newProxyInstance(
+            type.getClassLoader(),
+            new Class<?>[] {type},
+            (_, method, arguments) -> {
+              before.call(method.getName());
+              return invoke(target, method, arguments);
+            }));
+  }
+
+  private static Object invoke(Object target, Method method, Object[] arguments) throws Throwable {
+    try {
+      return method.invoke(target, arguments);
+    } catch (InvocationTargetException e) {
+      throw e.getTargetException();
+    }
+  }
+}

@@ -1,0 +1,19 @@
+package io.flotilla.generation;
+
+import java.util.List;
+
+/**
+ * Where the ranks of a replica run and what they hold.
+ *
+ * @param pipelineLayers layers of each pipeline stage; empty to balance them
+ * @param coresPerRank CPU cores of each rank, or 0 to share all out evenly
+ * @param oversubscribe whether there may be more ranks than cores
+ */
+public record Placement(List<Integer> pipelineLayers, int coresPerRank, boolean oversubscribe) {
+  /** Everything balanced, no core shared. */
+  public static final Placement DEFAULT = new Placement(List.of(), 0, false);
+
+  public Placement {
+    pipelineLayers = List.copyOf(pipelineLayers);
+  }
+}

@@ -1,0 +1,159 @@
+package io.flotilla.kernels.cpu;
+
+import io.flotilla.kernels.ExpertLayer;
+import io.flotilla.kernels.ExpertMemory;
+import io.flotilla.kernels.Ops;
+import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.Tensor;
+import io.flotilla.kernels.TensorType;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A mixture of experts, expert by expert: the rows that an expert computes are gathered, multiplied
+ * together and added to the output with their weights. A row's sum goes over its experts in their
+ * order, whoever else they compute.
+ */
+final class ExpertMixture {
+  private final Ops ops;
+  private final ThreadTeam team;
+  private final ScaledAddition addition;
+
+  /** {@code to[i] += scale * from[i]}. */
+  @FunctionalInterface
+  interface ScaledAddition {
+    void add(long to, float scale, long from, int count);
+  }
+
+  ExpertMixture(Ops ops, ThreadTeam team, ScaledAddition addition) {
+    this.ops = ops;
+    this.team = team;
+    this.addition = addition;
+  }
+
+  /** See {@link Ops#mixExperts}. */
+  void run(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+    int rows = x.rows();
+    int experts = router.columns();
+    float[] weights = new float[rows * experts];
+    team.run(
+        rows,
+        (row, _) -> {
+          route(router, row, layer, weights);
+          MemorySegment target = NativeMemory.segment(out);
+          target.asSlice(row * out.rowBytes(), TensorType.F32.bytes(out.columns())).fill((byte) 0);
+        });
+    int[] chosen = new int[rows];
+    for (int expert = 0; expert < layer.downs().size(); expert++) {
+      int column = layer.firstExpert() + expert;
+      int count = 0;
+      for (int row = 0; row < rows; row++) {
+        if (weights[row * experts + column] > 0) {
+          chosen[count++] = row;
+        }
+      }
+      if (count > 0) {
+        Tensor results = compute(stream, x, chosen, count, layer, expert, memory);
+        addWeighted(results, chosen, count, weights, experts, column, out);
+      }
+    }
+  }
+
+  /** Leaves in {@code weights} those of the row's experts; the other experts have 0. */
+  private static void route(Tensor router, int row, ExpertLayer layer, float[] weights) {
+    int experts = router.columns();
+    MemorySegment logits = NativeMemory.segment(router);
+    float[] values = new float[experts];
+    float largest = Float.NEGATIVE_INFINITY;
+    for (int i = 0; i < experts; i++) {
+      values[i] = logits.get(NativeMemory.FLOAT, row * router.rowBytes() + 4L * i);
+      largest = Math.max(largest, values[i]);
+    }
+    float sum = 0;
+    for (int i = 0; i < experts; i++) {
+      // Never 0, which would mean that the expert was not chosen.
+      values[i] = Math.max(Float.MIN_NORMAL, (float) StrictMath.exp(values[i] - largest));
+      sum += values[i];
+    }
+    int[] best = new int[layer.perToken()];
+    float chosenSum = 0;
+    for (int k = 0; k < best.length; k++) {
+      int next = -1;
+      for (int i = 0; i < experts; i++) {
+        boolean taken = weights[row * experts + i] > 0;
+        if (!taken && (next < 0 || values[i] > values[next])) {
+          next = i;
+        }
+      }
+      best[k] = next;
+      weights[row * experts + next] = values[next] / sum;
+      chosenSum += values[next] / sum;
+    }
+    if (layer.normalised()) {
+      for (int expert : best) {
+        weights[row * experts + expert] /= chosenSum;
+      }
+    }
+  }
+
+  /** The expert's results for the chosen rows of {@code x}. */
+  private Tensor compute(
+      Stream stream,
+      Tensor x,
+      int[] chosen,
+      int count,
+      ExpertLayer layer,
+      int expert,
+      ExpertMemory memory) {
+    Tensor input = x;
+    if (count < x.rows()) {
+      input = memory.gathered().sliceRows(0, count);
+      gather(x, chosen, input);
+    }
+    int intermediate = layer.intermediateSize();
+    Tensor projected = view(memory.projected(), count, 2 * intermediate);
+    Tensor mixed = view(memory.mixed(), count, intermediate);
+    Tensor results = memory.results().sliceRows(0, count);
+    ops.linear(stream, input, layer.gateUps().get(expert), null, projected);
+    ops.siluMultiply(stream, projected, mixed);
+    ops.linear(stream, mixed, List.of(layer.downs().get(expert)), null, results);
+    return results;
+  }
+
+  private static Tensor view(Tensor memory, int rows, int columns) {
+    return Tensor.of(memory.buffer(), TensorType.F32, rows, columns);
+  }
+
+  private void gather(Tensor x, int[] chosen, Tensor to) {
+    team.run(
+        to.rows(),
+        (row, _) ->
+            MemorySegment.copy(
+                NativeMemory.segment(x),
+                chosen[row] * x.rowBytes(),
+                NativeMemory.segment(to),
+                row * to.rowBytes(),
+                TensorType.F32.bytes(x.columns())));
+  }
+
+  private void addWeighted(
+      Tensor results,
+      int[] chosen,
+      int count,
+      float[] weights,
+      int experts,
+      int column,
+      Tensor out) {
+    int[] rows = Arrays.copyOf(chosen, count);
+    team.run(
+        count,
+        (i, _) ->
+            addition.add(
+                NativeMemory.address(out) + rows[i] * out.rowBytes(),
+                weights[rows[i] * experts + column],
+                NativeMemory.address(results) + i * results.rowBytes(),
+                out.columns()));
+  }
+}
