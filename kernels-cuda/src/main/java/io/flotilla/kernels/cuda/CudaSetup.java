@@ -54,7 +54,7 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
     return new CudaSetup(driver, cublasLt, devices, overlap);
   }
 
-  private static void requireVersion(Driver driver) {
+  static void requireVersion(Driver driver) {
     int version = driver.version();
     if (version < OLDEST_DRIVER) {
       throw new IllegalStateException(

@@ -85,7 +85,7 @@ public final class ShardLoader {
     return expertParallel;
   }
 
-  /** Bytes, as stored, of the parts of tensors loaded so far, each counted once. */
+  /** Bytes, as the device keeps them, of the parts of tensors loaded so far, each counted once. */
   public long mappedBytes() {
     return mapped.values().stream().mapToLong(Long::longValue).sum();
   }
@@ -132,10 +132,13 @@ public final class ShardLoader {
     List<MatrixSource> parts = new ArrayList<>();
     for (Rows matrix : matrices) {
       MatrixSource whole = matrix(matrix.name, matrix.rows, columns);
-      mapped.put(matrix.name, matrix.share.count() * type(whole).bytes(columns));
       parts.add(whole.sliceRows(matrix.share.first(), matrix.share.count()));
     }
-    return device.load(parts);
+    List<Tensor> loaded = device.load(parts);
+    for (int i = 0; i < loaded.size(); i++) {
+      mapped.put(matrices.get(i).name, loaded.get(i).rows() * loaded.get(i).rowBytes());
+    }
+    return loaded;
   }
 
   /**
@@ -155,9 +158,10 @@ public final class ShardLoader {
                   + " of %d (%s): use fewer ranks, or a file of another type")
               .formatted(parallel.size(), columns, name, share, block, type));
     }
-    mapped.put(name, rows * type.bytes(share));
     MatrixSource part = whole.sliceColumns(parallel.rank() * share, share);
-    return device.load(List.of(part)).getFirst();
+    Tensor loaded = device.load(List.of(part)).getFirst();
+    mapped.put(name, rows * loaded.type().bytes(share));
+    return loaded;
   }
 
   /**
