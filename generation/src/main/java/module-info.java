@@ -7,5 +7,7 @@ module io.flotilla.generation {
   requires transitive io.flotilla.fleet;
   requires transitive io.flotilla.tokenizer;
 
+  uses io.flotilla.kernels.DeviceProvider;
+
   exports io.flotilla.generation;
 }

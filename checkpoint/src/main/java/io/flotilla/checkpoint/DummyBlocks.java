@@ -32,6 +32,16 @@ sealed interface DummyBlocks {
         : Quantised.of(type, key, deviation);
   }
 
+  /** The 256 values that a random byte picks from. */
+  static float[] values(float mean, float deviation) {
+    float[] values = new float[256];
+    for (int i = 0; i < values.length; i++) {
+      double unit = (i - 127.5) / 127.5 * Math.sqrt(3);
+      values[i] = (float) (mean + deviation * unit);
+    }
+    return values;
+  }
+
   /** The key of a tensor's random bits. */
   static long key(long seed, String name) {
     long key = mix(seed);
@@ -59,10 +69,10 @@ sealed interface DummyBlocks {
   @SuppressWarnings("ArrayRecordComponent") // A table read once an element.
   record Plain(ElementType type, long key, int[] values) implements DummyBlocks {
     private static int[] values(ElementType type, float mean, float deviation) {
-      int[] values = new int[256];
+      float[] numbers = DummyBlocks.values(mean, deviation);
+      int[] values = new int[numbers.length];
       for (int i = 0; i < values.length; i++) {
-        double unit = (i - 127.5) / 127.5 * Math.sqrt(3);
-        float value = (float) (mean + deviation * unit);
+        float value = numbers[i];
         values[i] =
             switch (type) {
               case F32 -> Float.floatToRawIntBits(value);

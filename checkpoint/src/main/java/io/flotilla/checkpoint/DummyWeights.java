@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.LongStream;
 
 /**
@@ -56,6 +57,28 @@ public final class DummyWeights implements WeightSource {
 
   @Override
   public StoredTensor tensor(String name, long... shape) {
+    requireShape(name, shape);
+    synchronized (made) {
+      StoredTensor tensor = made.get(name);
+      if (tensor == null) {
+        tensor = make(name, shape);
+        made.put(name, tensor);
+      }
+      return tensor;
+    }
+  }
+
+  @Override
+  public Optional<RandomTensor> random(String name, long... shape) {
+    requireShape(name, shape);
+    if (shape.length == 1 || type.blockElements() > 1) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        new RandomTensor(DummyBlocks.key(seed, name), DummyBlocks.values(0, deviation(shape))));
+  }
+
+  private void requireShape(String name, long... shape) {
     long[] known = shapes.get(name);
     if (!Arrays.equals(known, shape)) {
       throw new CheckpointException(
@@ -66,14 +89,6 @@ public final class DummyWeights implements WeightSource {
                   : " has shape " + Arrays.toString(known))
               + "; asked for "
               + Arrays.toString(shape));
-    }
-    synchronized (made) {
-      StoredTensor tensor = made.get(name);
-      if (tensor == null) {
-        tensor = make(name, shape);
-        made.put(name, tensor);
-      }
-      return tensor;
     }
   }
 
@@ -95,10 +110,14 @@ public final class DummyWeights implements WeightSource {
   private DummyBlocks filler(String name, long[] shape, ElementType stored) {
     long key = DummyBlocks.key(seed, name);
     if (shape.length > 1) {
-      return DummyBlocks.of(stored, key, 0, (float) (1 / Math.sqrt((double) shape[1])));
+      return DummyBlocks.of(stored, key, 0, deviation(shape));
     }
     float mean = name.endsWith(".bias") ? 0 : 1;
     return DummyBlocks.of(stored, key, mean, VECTOR_DEVIATION);
+  }
+
+  private static float deviation(long[] matrix) {
+    return (float) (1 / Math.sqrt((double) matrix[1]));
   }
 
   private MemorySegment allocate(String name, long bytes) {

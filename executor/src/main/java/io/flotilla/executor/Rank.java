@@ -3,6 +3,7 @@ package io.flotilla.executor;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepPlan.SequenceStep;
+import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Stream;
@@ -15,7 +16,10 @@ import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.ShardLoader;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +39,9 @@ final class Rank implements AutoCloseable {
   private final StageLink link;
   private final SampleReturn sampleReturn;
   private final @Nullable StepScoring scoring;
+  private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
+  private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
   /**
    * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
@@ -62,7 +68,7 @@ final class Rank implements AutoCloseable {
             place.slice(),
             options.maxModelLength(),
             options.maxBatchedTokens(),
-            StepScoring.rowsAtOnce(options, config.vocabularySize()));
+            StepScoring.rowsAtOnce(options, config.vocabularySize(), device));
     ShardLoader loader =
         new ShardLoader(
             weights,
@@ -89,6 +95,16 @@ final class Rank implements AutoCloseable {
         place.isLastStage()
             ? new StepScoring(model, place.layers(), device, stream, arena, options, scored)
             : null;
+    this.sampling =
+        options.topology().ranksPerReplica() > 1
+            ? null
+            : device
+                .sampling()
+                .map(
+                    tokens ->
+                        new DeviceSampling(
+                            model, tokens, device, stream, arena, options, limits.maxLogitRows()))
+                .orElse(null);
     this.memory =
         new MemoryPlan(
             loader.mappedBytes(),
@@ -116,12 +132,43 @@ final class Rank implements AutoCloseable {
     return place.layers().isWaiting() || place.pipeline().isWaiting();
   }
 
+  /** Starts a step; where the device samples, it goes on when this returns. */
+  PendingStep launch(StepPlan plan) {
+    DeviceSampling tokens = sampling;
+    if (tokens == null || plan.sequences().isEmpty()) {
+      return PendingStep.done(run(plan));
+    }
+    for (SequenceStep sequence : plan.sequences()) {
+      prepare(sequence);
+    }
+    StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
+    tokens.takeLast(plan, slots, rows.ids());
+    Activations activations = forward(rows);
+    return DeviceSampling.canSample(plan, slots)
+        ? tokens.sample(plan, slots, activations)
+        : PendingStep.done(Objects.requireNonNull(scoring).score(plan, slots, activations));
+  }
+
+  private Activations forward(StepBatch.Uploaded rows) {
+    Ids ids = new Ids(rows.ids());
+    AttentionBatch attention = rows.batch();
+    if (!rows.single()) {
+      return model.forward(stream, ids, attention, caches);
+    }
+    SingleRows key = new SingleRows(attention.rows(), attention.blockTables().columns());
+    stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, attention, caches)));
+    return Objects.requireNonNull(yielded.get(key));
+  }
+
+  /** What tells one step of single rows from another: all else is in the same device memory. */
+  private record SingleRows(int rows, int columns) {}
+
   /**
    * Runs a step to its end.
    *
    * @return what it yielded, on the rank that answers; null on the others
    */
-  @Nullable StepResult run(StepPlan plan) {
+  private @Nullable StepResult run(StepPlan plan) {
     for (SequenceStep sequence : plan.sequences()) {
       prepare(sequence);
     }

@@ -3,12 +3,15 @@ package io.flotilla.executor;
 import io.flotilla.kernels.Device;
 import java.lang.foreign.Arena;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The thread of one rank. It builds the rank, runs plans in the order they come, and frees the rank
@@ -16,16 +19,23 @@ import org.jspecify.annotations.Nullable;
  * is waiting or still to come fails with it.
  */
 final class RankWorker {
+  /** Steps on the device at once: one that runs and one that waits for it. */
+  private static final int MOST_STARTED = 2;
+
+  private static final int POLL_MICROSECONDS = 20;
+
   private final BlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
   private final ReplicaFailure failure;
   private final CountDownLatch running;
   private final CompletableFuture<Rank> ready = new CompletableFuture<>();
   private final Thread thread;
-  private volatile @Nullable Run current;
+  private final Deque<Run> started = new ConcurrentLinkedDeque<>();
 
   private sealed interface Task {}
 
   private record Run(StepPlan plan, CompletableFuture<StepResult> result) implements Task {}
+
+  private record Collect() implements Task {}
 
   private record Stop() implements Task {}
 
@@ -67,10 +77,10 @@ final class RankWorker {
     }
   }
 
-  /** The step that runs, or -1. */
+  /** The oldest step that runs, or -1. */
   long runningStep() {
-    Run run = current;
-    return run == null ? -1 : run.plan.step();
+    Run oldest = started.peek();
+    return oldest == null ? -1 : oldest.plan.step();
   }
 
   /** What is to be reported when this rank is hung: with the thread's stack as it is now. */
@@ -116,27 +126,60 @@ final class RankWorker {
     }
   }
 
+  /**
+   * One round starts the next plan, or collects the oldest that runs. A plan that is there is
+   * started before the one ahead is done, so that the device need not wait for the host.
+   */
   private void runTasks(Rank rank) throws InterruptedException {
-    while (failure.cause() == null && tasks.take() instanceof Run run) {
-      current = run;
-      if (failure.cause() != null) {
-        // It came between the look above and the note that this plan runs.
-        run.result.completeExceptionally(failure.requireCause());
-        return;
+    Deque<PendingStep> pending = new ArrayDeque<>();
+    while (failure.cause() == null) {
+      switch (nextTask(pending)) {
+        case Run run -> {
+          started.add(run);
+          if (failure.cause() == null) {
+            pending.add(rank.launch(run.plan));
+          }
+        }
+        case Collect() -> collect(pending.remove());
+        case Stop() -> {
+          return;
+        }
       }
-      StepResult result = rank.run(run.plan);
-      current = null;
-      if (result != null) {
-        run.result.complete(result);
-      }
+    }
+    // What came between the look above and the note that it runs has not heard of the failure.
+    failStarted();
+  }
+
+  private void collect(PendingStep oldest) {
+    oldest.mark().await();
+    StepResult result = oldest.collect().get();
+    Run run = started.remove();
+    if (result != null) {
+      run.result.complete(result);
     }
   }
 
-  private void obeyFailure() {
-    Run run = current;
-    if (run != null) {
-      run.result.completeExceptionally(failure.requireCause());
+  /** Waits for a plan, or for the oldest step to be done where one runs. */
+  private Task nextTask(Deque<PendingStep> pending) throws InterruptedException {
+    PendingStep oldest = pending.peek();
+    if (oldest == null) {
+      return tasks.take();
     }
+    while (pending.size() < MOST_STARTED && !oldest.mark().isPassed()) {
+      Task task = tasks.poll(POLL_MICROSECONDS, TimeUnit.MICROSECONDS);
+      if (task != null) {
+        return task;
+      }
+    }
+    return new Collect();
+  }
+
+  private void failStarted() {
+    started.forEach(run -> run.result.completeExceptionally(failure.requireCause()));
+  }
+
+  private void obeyFailure() {
+    failStarted();
     failWaiting();
     tasks.add(new Stop());
   }

@@ -18,6 +18,7 @@ final class Slot {
   private int[] prompt = NO_HISTORY;
   private int generated;
   private int lastSample;
+  private boolean sampleOnDevice;
   private int admissions;
   private int awaitedSamples;
 
@@ -29,6 +30,7 @@ final class Slot {
     blockCount = 0;
     generated = history.length - promptLength;
     lastSample = 0;
+    sampleOnDevice = false;
     admissions++;
     awaitedSamples = 0;
     counting = Sampler.penalises(sampling);
@@ -104,9 +106,21 @@ final class Slot {
     lastSample = Math.max(token, 0);
   }
 
+  /** The device sampled a token, which the host need not see: nothing counts it here. */
+  void sampledOnDevice() {
+    generated++;
+    sampleOnDevice = true;
+  }
+
+  /** Whether the device alone knows the token sampled last. */
+  boolean isSampleOnDevice() {
+    return sampleOnDevice;
+  }
+
   /** A token was sampled; {@link Sampler#NONE} when there was none to sample. */
   void sampled(int token) {
     generated++;
+    sampleOnDevice = false;
     lastSample = Math.max(token, 0);
     if (counting && token != Sampler.NONE) {
       counts.addOutput(token);

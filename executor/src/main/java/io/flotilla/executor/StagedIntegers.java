@@ -1,6 +1,5 @@
 package io.flotilla.executor;
 
-import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
@@ -11,32 +10,29 @@ import java.lang.foreign.ValueLayout;
 
 /** Integers written on the host, then uploaded in one copy. The memory is allocated once. */
 final class StagedIntegers {
-  private final MemorySegment host;
-  private final Buffer device;
+  private final StagedBytes staged;
 
   StagedIntegers(Device device, Arena arena, int capacity) {
-    this.host = arena.allocate(ValueLayout.JAVA_INT, capacity);
-    this.device = device.allocate(host.byteSize());
+    this.staged = new StagedBytes(device, arena, (long) capacity * Integer.BYTES);
   }
 
   /** Bytes on host and device. */
   long bytes() {
-    return 2 * host.byteSize();
+    return staged.bytes();
   }
 
   void set(int index, int value) {
-    host.setAtIndex(ValueLayout.JAVA_INT, index, value);
+    staged.host().setAtIndex(ValueLayout.JAVA_INT, index, value);
   }
 
   void set(int index, int[] values, int count) {
-    MemorySegment.copy(values, 0, host, ValueLayout.JAVA_INT, (long) index * Integer.BYTES, count);
+    MemorySegment.copy(
+        values, 0, staged.host(), ValueLayout.JAVA_INT, (long) index * Integer.BYTES, count);
   }
 
   /** Uploads the first {@code rows * columns} integers. */
   Tensor upload(Stream stream, int rows, int columns) {
     long bytes = (long) rows * columns * Integer.BYTES;
-    Buffer used = device.slice(0, bytes);
-    stream.upload(host.asSlice(0, bytes), used);
-    return Tensor.of(used, TensorType.I32, rows, columns);
+    return Tensor.of(staged.upload(stream, bytes), TensorType.I32, rows, columns);
   }
 }

@@ -26,6 +26,7 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 final class StepScoring {
   private static final long LOGIT_BYTES = 64L << 20;
+  private static final long LOGIT_BYTES_WHERE_SAMPLED = 192L << 20;
 
   private final CausalLm model;
   private final Stream stream;
@@ -50,7 +51,7 @@ final class StepScoring {
     int vocabulary = model.vocabularySize();
     this.model = model;
     this.stream = stream;
-    this.chunk = rowsAtOnce(options, vocabulary);
+    this.chunk = rowsAtOnce(options, vocabulary, device);
     this.chunkRows = new StagedIntegers(device, arena, chunk);
     this.scoring =
         ranks.size() == 1
@@ -59,8 +60,9 @@ final class StepScoring {
   }
 
   /** Rows whose logits are held at once. */
-  static int rowsAtOnce(ExecutorOptions options, int vocabularySize) {
-    long fitting = LOGIT_BYTES / ((long) vocabularySize * Float.BYTES);
+  static int rowsAtOnce(ExecutorOptions options, int vocabularySize, Device device) {
+    long bytes = device.sampling().isPresent() ? LOGIT_BYTES_WHERE_SAMPLED : LOGIT_BYTES;
+    long fitting = bytes / ((long) vocabularySize * Float.BYTES);
     return Math.clamp(fitting, 1, options.maxBatchedTokens());
   }
 

@@ -11,8 +11,9 @@ import org.jspecify.annotations.Nullable;
  * @param chatTemplate a template's file or text that replaces the model's, or null
  * @param loadFormat {@code auto} or {@code dummy}
  * @param quantization type of dummy weights ({@code q8_0} ...), or null for BF16
- * @param dtype type of activations and KV cache: {@code auto} or {@code float32} on a CPU
- * @param device {@code auto} or {@code cpu}
+ * @param dtype type of activations and KV cache: {@code auto}, {@code float32} on a CPU or {@code
+ *     bfloat16} on a GPU
+ * @param device {@code auto}, {@code cpu} or {@code cuda}
  * @param threads CPU threads, or 0 for all cores
  * @param placement where the ranks run and what they hold
  * @param maxModelLength tokens of prompt and output together, or 0 for the model's own
@@ -20,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxBatchedTokens tokens a step computes at most
  * @param maxWaiting requests that wait at most; more are refused
  * @param kvCacheBytes memory of the KV cache, or 0 for a share of what is free
+ * @param gpuMemoryUtilization share of a GPU's memory that is used, where {@code kvCacheBytes} is 0
  * @param prefixCaching whether the blocks of equal prefixes are shared
  * @param seed the seed of requests that bring none, and of dummy weights
  */
@@ -39,6 +41,7 @@ public record EngineOptions(
     int maxBatchedTokens,
     int maxWaiting,
     long kvCacheBytes,
+    double gpuMemoryUtilization,
     int blockSize,
     boolean prefixCaching,
     long seed) {
@@ -60,6 +63,7 @@ public record EngineOptions(
         2048,
         1024,
         0,
+        0.9,
         16,
         true,
         0);
@@ -83,6 +87,7 @@ public record EngineOptions(
         maxBatchedTokens,
         requests,
         kvCacheBytes,
+        gpuMemoryUtilization,
         blockSize,
         prefixCaching,
         seed);

@@ -10,11 +10,8 @@ import io.flotilla.executor.MemoryPlan;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.cpu.CpuDevice;
 import io.flotilla.kernels.cpu.CpuInterconnect;
-import io.flotilla.kernels.cpu.CpuShare;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -57,7 +54,8 @@ final class ModelLoader {
     ModelConfig config = source.config();
     requireLength(config);
     Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
-    List<Device> devices = openDevices(layout.ranks());
+    DeviceChoice choice = new DeviceChoice(options, config);
+    List<Device> devices = choice.open(layout.ranks());
     ExecutorOptions sizes = sizesOrClose(source, layout, devices);
     LocalExecutor executor =
         LocalExecutor.start(
@@ -78,26 +76,6 @@ final class ModelLoader {
         options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
   }
 
-  private List<Device> openDevices(int ranks) {
-    List<CpuShare> shares =
-        CpuShare.divide(
-            ranks,
-            options.threads(),
-            options.placement().coresPerRank(),
-            options.placement().oversubscribe());
-    if (shares.getFirst().oversubscribed()) {
-      LOG.warn(
-          "{} ranks of {} threads each share the cores of this machine, which is slow",
-          ranks,
-          shares.getFirst().threads());
-    }
-    List<Device> devices = new ArrayList<>();
-    for (CpuShare share : shares) {
-      devices.add(CpuDevice.open(share));
-    }
-    return devices;
-  }
-
   private static void describe(List<MemoryPlan> memories) {
     for (int rank = 0; rank < memories.size(); rank++) {
       if (memories.size() > 1) {
@@ -109,8 +87,8 @@ final class ModelLoader {
 
   private void requireKnown() {
     requireOneOf("--load-format", options.loadFormat(), "auto", "dummy");
-    requireOneOf("--dtype", options.dtype(), "auto", "float32");
-    requireOneOf("--device", options.device(), "auto", "cpu");
+    requireOneOf("--dtype", options.dtype(), "auto", "float32", "bfloat16");
+    requireOneOf("--device", options.device(), "auto", "cpu", "cuda");
     if (options.quantization() != null && !options.loadFormat().equals("dummy")) {
       throw new IllegalArgumentException(
           "--quantization is for --load-format dummy: real weights are used as they are stored;"
@@ -128,10 +106,10 @@ final class ModelLoader {
         options.prefixCaching());
   }
 
-  private static void requireOneOf(String flag, String value, String first, String second) {
-    if (!value.equals(first) && !value.equals(second)) {
+  private static void requireOneOf(String flag, String value, String... known) {
+    if (!List.of(known).contains(value)) {
       throw new IllegalArgumentException(
-          "%s is %s; this version knows %s and %s".formatted(flag, value, first, second));
+          "%s is %s; this version knows %s".formatted(flag, value, String.join(", ", known)));
     }
   }
 
@@ -160,11 +138,16 @@ final class ModelLoader {
   private ExecutorOptions sizes(ModelSource source, Layout layout, Device device) {
     ModelConfig config = source.config();
     long block = layout.largestKvBlockBytes(config, device, options.blockSize());
-    int length = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
-    long kvCache =
-        options.kvCacheBytes() > 0
-            ? options.kvCacheBytes()
-            : share(source, layout.ranks(), block, length);
+    int wanted = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
+    long kvCache = options.kvCacheBytes();
+    if (kvCache == 0) {
+      kvCache =
+          device
+              .memory()
+              .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
+              .orElseGet(() -> share(source, layout.ranks(), block, wanted));
+    }
+    int length = wanted;
     long fitting = kvCache / block * options.blockSize();
     if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
       LOG.warn(

@@ -1,7 +1,10 @@
 package io.flotilla.generation;
 
+import io.flotilla.checkpoint.RandomTensor;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
+import java.util.Arrays;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** Weights that say how many of them were asked for. */
@@ -25,9 +28,20 @@ final class ReportedWeights implements WeightSource {
   @Override
   public StoredTensor tensor(String name, long... shape) {
     StoredTensor tensor = weights.tensor(name, shape);
-    // A tied tensor may be asked for twice.
-    listener.onWeights(Math.min(total, loaded.addAndGet(tensor.data().byteSize())), total);
+    report(tensor.data().byteSize());
     return tensor;
+  }
+
+  @Override
+  public Optional<RandomTensor> random(String name, long... shape) {
+    Optional<RandomTensor> random = weights.random(name, shape);
+    random.ifPresent(_ -> report(2 * Arrays.stream(shape).reduce(1, Math::multiplyExact)));
+    return random;
+  }
+
+  private void report(long bytes) {
+    // A tied tensor may be asked for twice.
+    listener.onWeights(Math.min(total, loaded.addAndGet(bytes)), total);
   }
 
   @Override

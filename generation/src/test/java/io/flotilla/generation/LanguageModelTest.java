@@ -189,7 +189,7 @@ class LanguageModelTest {
         loadFormat,
         quantization,
         "auto",
-        "auto",
+        "cpu",
         1,
         Topology.SINGLE,
         Placement.DEFAULT,
@@ -198,6 +198,7 @@ class LanguageModelTest {
         256,
         16,
         kvCache,
+        0.9,
         16,
         true,
         0);

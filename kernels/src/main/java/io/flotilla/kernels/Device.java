@@ -1,6 +1,10 @@
 package io.flotilla.kernels;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 
 /**
  * What one rank owns: a GPU, or a fixed set of CPU cores. A device's memory lives until the device
@@ -22,6 +26,60 @@ public interface Device extends AutoCloseable {
    * copy where it cannot. The caller keeps the segment alive as long as the device.
    */
   Buffer map(MemorySegment host);
+
+  /**
+   * Brings matrices that are used together to the device: in place where it can read them, else
+   * converted to a type it multiplies, one after the other in its memory. Equal sources may give
+   * the same memory. The caller keeps stored data alive as long as the device.
+   */
+  default List<Tensor> load(List<MatrixSource> matrices) {
+    List<Tensor> loaded = new ArrayList<>();
+    for (MatrixSource matrix : matrices) {
+      switch (matrix) {
+        case MatrixSource.Stored(var data, var type, int rows, int columns, int stride) ->
+            loaded.add(new Tensor(map(data), type, rows, columns, stride));
+        case MatrixSource.Random _ ->
+            throw new IllegalArgumentException(name() + " does not make random matrices");
+      }
+    }
+    return loaded;
+  }
+
+  /** Whether {@link #load} makes {@link MatrixSource.Random} itself. */
+  default boolean makesRandom() {
+    return false;
+  }
+
+  /** The type of activations between operations; sums of them and logits are F32 everywhere. */
+  default TensorType activationType() {
+    return TensorType.F32;
+  }
+
+  /**
+   * Rows that a step of {@code rows} sequences of one token each is padded to, so that few records
+   * (see {@link Stream#repeat}) serve all steps. A padding row is a sequence of its own, at
+   * position -1: nothing is stored for it, and what it yields is never read.
+   */
+  default int paddedRows(int rows) {
+    return rows;
+  }
+
+  /**
+   * Zeroed host memory that copies from and to this device are fast with, while the arena lives.
+   */
+  default MemorySegment allocateHost(Arena arena, long bytes) {
+    return arena.allocate(bytes, 64);
+  }
+
+  /** Sampling on the device, where it has that. */
+  default Optional<TokenSampling> sampling() {
+    return Optional.empty();
+  }
+
+  /** The memory that limits this device; empty where it is the host's. */
+  default Optional<DeviceMemory> memory() {
+    return Optional.empty();
+  }
 
   /** Makes the calling thread the rank's own: called once by it, before anything else. */
   default void attach() {}

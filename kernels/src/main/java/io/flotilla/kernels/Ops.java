@@ -5,14 +5,15 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The operations a model is made of. Each enqueues its work on the stream and returns nothing from
- * the device. Activations are F32 on a CPU; weights are of any {@link TensorType}. Outputs never
- * overlap inputs unless said.
+ * the device. Activations are of the device's own type (F32 on a CPU), but for residuals, which are
+ * F32 everywhere; weights are as {@link Device#load} yields them. Outputs never overlap inputs
+ * unless said.
  *
  * <p>On a CPU a row of output depends on that row's inputs alone, to the bit: not on the other
  * rows, not on their number and not on the number of threads.
  */
 public interface Ops {
-  /** {@code out[r] = table[ids[r]]}, widened. {@code ids} is I32 {@code [1, rows]}. */
+  /** {@code out[r] = table[ids[r]]}, widened to F32. {@code ids} is I32 {@code [1, rows]}. */
   void embed(Stream stream, Tensor table, Tensor ids, Tensor out);
 
   /**
@@ -26,11 +27,11 @@ public interface Ops {
 
   /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
-   * {@code out} may be {@code x}.
+   * {@code x} is F32; {@code out} may be {@code x} where activations are F32 too.
    */
   void rmsNorm(Stream stream, Tensor x, Tensor weight, float epsilon, Tensor out);
 
-  /** {@code residual += delta}, then {@link #rmsNorm} of the sum into {@code out}. */
+  /** {@code residual += delta}, F32, then {@link #rmsNorm} of the sum into {@code out}. */
   void addRmsNorm(
       Stream stream, Tensor residual, Tensor delta, Tensor weight, float epsilon, Tensor out);
 
@@ -40,7 +41,7 @@ public interface Ops {
    * @param x {@code [rows, inputs]}
    * @param weights each {@code [outputs_i, inputs]}
    * @param biases null for none, else one F32 {@code [1, outputs_i]} a weight
-   * @param out {@code [rows, sum of outputs_i]}
+   * @param out {@code [rows, sum of outputs_i]}, activations or F32
    */
   void linear(
       Stream stream, Tensor x, List<Tensor> weights, @Nullable List<Tensor> biases, Tensor out);

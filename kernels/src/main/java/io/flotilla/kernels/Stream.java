@@ -19,6 +19,21 @@ public interface Stream extends AutoCloseable {
   /** Waits until all enqueued work is done. */
   void synchronize();
 
+  /** Marks the end of the work enqueued so far. */
+  default Mark mark() {
+    return Mark.PASSED;
+  }
+
+  /**
+   * Runs work that enqueues operations on this stream, and no copies. A device that can record it
+   * replays the record when the key comes again.
+   *
+   * @param key equal for work that enqueues the same operations on the same tensors
+   */
+  default void repeat(Object key, Runnable work) {
+    work.run();
+  }
+
   @Override
   void close();
 }

@@ -185,8 +185,9 @@ final class Decoder implements CausalLm {
       this.norm = new RmsNorm(loader, "model.norm.weight", hidden, config.rmsEpsilon());
       this.head = new VocabularyHead(loader, name, config.vocabularySize(), hidden);
       this.residual = Tensor.allocate(loader.device(), TensorType.F32, maxRows, hidden);
-      this.delta = Tensor.allocate(loader.device(), TensorType.F32, maxRows, hidden);
-      this.normed = Tensor.allocate(loader.device(), TensorType.F32, maxRows, hidden);
+      TensorType type = loader.device().activationType();
+      this.delta = Tensor.allocate(loader.device(), type, maxRows, hidden);
+      this.normed = Tensor.allocate(loader.device(), type, maxRows, hidden);
       this.logits =
           Tensor.allocate(
               loader.device(),

@@ -8,9 +8,9 @@ public sealed interface StageInput {
   record Ids(Tensor ids) implements StageInput {}
 
   /**
-   * What the stage before yields, F32.
+   * What the stage before yields.
    *
-   * @param residual {@code [rows, hiddenSize]}; changed by the stage that takes it
+   * @param residual F32 {@code [rows, hiddenSize]}; changed by the stage that takes it
    * @param delta {@code [rows, hiddenSize]}, not yet added to {@code residual}
    */
   record Activations(Tensor residual, Tensor delta) implements StageInput {}

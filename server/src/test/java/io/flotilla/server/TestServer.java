@@ -84,6 +84,7 @@ final class TestServer implements AutoCloseable {
         512,
         maxWaiting,
         128L << 20,
+        plain.gpuMemoryUtilization(),
         plain.blockSize(),
         plain.prefixCaching(),
         0);

@@ -57,7 +57,7 @@ public final class EngineFlags {
         paramLabel = "TYPE",
         defaultValue = "auto",
         description =
-            "Type of activations and KV cache: auto or float32 on a CPU."
+            "Type of activations and KV cache: auto, float32 on a CPU or bfloat16 on a GPU."
                 + " Default: ${DEFAULT-VALUE}.")
     private String dtype = DEFAULTS.dtype();
   }
@@ -67,7 +67,8 @@ public final class EngineFlags {
         names = "--device",
         paramLabel = "DEVICE",
         defaultValue = "auto",
-        description = "auto or cpu. Default: ${DEFAULT-VALUE}.")
+        description =
+            "auto, cpu or cuda; auto is cuda where a usable GPU is. Default: ${DEFAULT-VALUE}.")
     private String device = DEFAULTS.device();
 
     @Option(
@@ -110,6 +111,15 @@ public final class EngineFlags {
         description =
             "Memory of the KV cache, such as 4GiB or 512MiB. Default: a share of what is free.")
     private long kvCacheBytes = DEFAULTS.kvCacheBytes();
+
+    @Option(
+        names = "--gpu-memory-utilization",
+        paramLabel = "SHARE",
+        defaultValue = "0.9",
+        description =
+            "Share of a GPU's memory to use; the KV cache gets what weights and activations leave"
+                + " of it. Default: ${DEFAULT-VALUE}.")
+    private double gpuMemoryUtilization = DEFAULTS.gpuMemoryUtilization();
 
     @Option(
         names = "--enable-prefix-caching",
@@ -205,8 +215,8 @@ public final class EngineFlags {
         model.chatTemplate,
         oneOf("--load-format", model.loadFormat, "auto", "dummy"),
         model.quantization,
-        oneOf("--dtype", model.dtype, "auto", "float32"),
-        oneOf("--device", run.device, "auto", "cpu"),
+        oneOf("--dtype", model.dtype, "auto", "float32", "bfloat16"),
+        oneOf("--device", run.device, "auto", "cpu", "cuda"),
         run.threads,
         new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, parallel.expertParallel),
         new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
@@ -215,6 +225,7 @@ public final class EngineFlags {
         run.maxBatchedTokens,
         run.maxWaiting,
         run.kvCacheBytes,
+        utilization(),
         DEFAULTS.blockSize(),
         run.prefixCaching,
         run.seed);
@@ -257,11 +268,22 @@ public final class EngineFlags {
     }
   }
 
-  private static String oneOf(String flag, String value, String first, String second) {
-    if (value.equals(first) || value.equals(second)) {
-      return value;
+  private double utilization() {
+    double share = run.gpuMemoryUtilization;
+    if (share > 0 && share <= 1) {
+      return share;
     }
     throw new UsageException(
-        flag + " is " + value + "; this version knows " + first + " and " + second);
+        "--gpu-memory-utilization is " + share + "; it must be above 0 and at most 1");
+  }
+
+  private static String oneOf(String flag, String value, String... known) {
+    if (List.of(known).contains(value)) {
+      return value;
+    }
+    String last = known[known.length - 1];
+    String others = String.join(", ", List.of(known).subList(0, known.length - 1));
+    throw new UsageException(
+        flag + " is " + value + "; this version knows " + others + " and " + last);
   }
 }

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.locks.Lock;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
@@ -54,8 +55,11 @@ class ArchitectureTest {
   @BeforeAll
   void importClasses() {
     Path root = Path.of(System.getProperty("flotilla.root"));
+    // What is found as a service has its own folder, but the arrows of what it serves.
     List<Path> folders =
-        ARROWS.keySet().stream().map(module -> root.resolve(module + "/target/classes")).toList();
+        Stream.concat(ARROWS.keySet().stream(), Stream.of("kernels-cuda"))
+            .map(module -> root.resolve(module + "/target/classes"))
+            .toList();
     assertThat(folders).allMatch(Files::isDirectory);
     classes = new ClassFileImporter().importPaths(folders);
   }
@@ -72,6 +76,18 @@ class ArchitectureTest {
   @Test
   void dependenciesFollowTheArrowsAlone() {
     ArchRuleDefinition.classes().should(followTheArrows()).check(classes);
+  }
+
+  @Test
+  void nothingNamesTheCudaDevice() {
+    String cuda = ROOT + "kernels.cuda..";
+    noClasses()
+        .that()
+        .resideOutsideOfPackage(cuda)
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage(cuda)
+        .check(classes);
   }
 
   @Test

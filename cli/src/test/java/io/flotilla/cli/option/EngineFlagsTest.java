@@ -62,6 +62,8 @@ class EngineFlagsTest {
             "--no-enable-prefix-caching",
             "--seed",
             "7",
+            "--gpu-memory-utilization",
+            "0.5",
             "-tp",
             "4",
             "-pp",
@@ -92,6 +94,7 @@ class EngineFlagsTest {
                 32,
                 5,
                 1 << 20,
+                0.5,
                 defaults.blockSize(),
                 false,
                 7));
@@ -101,6 +104,7 @@ class EngineFlagsTest {
   @CsvSource({
     "--pipeline-parallel-size=-1, --pipeline-parallel-size is -1",
     "--cores-per-rank=-1, --cores-per-rank is -1",
+    "--gpu-memory-utilization=1.5, --gpu-memory-utilization is 1.5",
     "-dp=2, --data-parallel-size is 2",
     "-dcp=2, --decode-context-parallel-size is 2",
     "-tp=0, --tensor-parallel-size is 0",

@@ -24,7 +24,7 @@ import java.lang.foreign.MemorySegment;
  *   Q6_K  128 bytes of low nibbles | 64 bytes of high pairs of bits | 16 signed scales | d, - 32
  * </pre>
  */
-final class BlockFormat {
+public final class BlockFormat {
   private BlockFormat() {}
 
   /**
@@ -36,7 +36,7 @@ final class BlockFormat {
    * @throws IllegalArgumentException when the elements do not end on a block border, or are
    *     integers
    */
-  static void widen(
+  public static void widen(
       TensorType type, MemorySegment from, long offset, int elements, MemorySegment to) {
     long end = offset + type.bytes(elements);
     long target = 0;

@@ -3,6 +3,7 @@ package io.flotilla.model.layer;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import io.flotilla.model.layer.ShardLoader.Rows;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -46,21 +47,18 @@ public final class ColumnParallelLinear {
    */
   public ColumnParallelLinear(ShardLoader loader, int inputs, boolean bias, List<Part> parts) {
     this.ops = loader.device().ops();
-    List<Tensor> loadedWeights = new ArrayList<>();
+    List<Rows> matrices = new ArrayList<>();
     List<Tensor> loadedBiases = new ArrayList<>();
-    int columns = 0;
     for (Part part : parts) {
       Share share = part.share(loader.parallel());
-      Tensor weight = loader.rows(part.name + ".weight", part.outputs, inputs, share);
-      loadedWeights.add(weight);
-      columns += weight.rows();
+      matrices.add(new Rows(part.name + ".weight", part.outputs, share));
       if (bias) {
         loadedBiases.add(loader.elements(part.name + ".bias", part.outputs, share));
       }
     }
-    this.weights = List.copyOf(loadedWeights);
+    this.weights = loader.rows(inputs, matrices);
     this.biases = bias ? List.copyOf(loadedBiases) : null;
-    this.outputs = columns;
+    this.outputs = weights.stream().mapToInt(Tensor::rows).sum();
   }
 
   /** Columns of a row of this rank's output. */

@@ -8,8 +8,8 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 
 /**
- * The activations of one step of one rank, F32, allocated once for the largest step and shared by
- * all layers, which run one after another.
+ * The activations of one step of one rank, allocated once for the largest step and shared by all
+ * layers, which run one after another.
  */
 public final class Scratch {
   private final int hiddenSize;
@@ -19,6 +19,7 @@ public final class Scratch {
   private final Buffer projected;
   private final Buffer mixed;
   private final int experts;
+  private final TensorType type;
   private final Buffer router;
   private final Buffer gathered;
   private final Buffer results;
@@ -36,13 +37,14 @@ public final class Scratch {
       AttentionShape attention,
       int intermediateSize,
       int experts) {
+    this.type = device.activationType();
     this.hiddenSize = hiddenSize;
     this.experts = experts;
     int expertRows = experts == 0 ? 0 : rows;
-    this.router = device.allocate(bytes(expertRows, experts));
+    this.router = device.allocate(TensorType.F32.bytes((long) expertRows * experts));
     this.gathered = device.allocate(bytes(expertRows, hiddenSize));
     this.results = device.allocate(bytes(expertRows, hiddenSize));
-    this.residual = device.allocate(bytes(rows, hiddenSize));
+    this.residual = device.allocate(TensorType.F32.bytes((long) rows * hiddenSize));
     this.normed = device.allocate(bytes(rows, hiddenSize));
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
@@ -62,9 +64,9 @@ public final class Scratch {
         + results.bytes();
   }
 
-  /** The stream of activations that layers add to, {@code [rows, hiddenSize]}. */
+  /** The stream of activations that layers add to, F32 {@code [rows, hiddenSize]}. */
   public Tensor residual(int rows) {
-    return view(residual, rows, hiddenSize);
+    return Tensor.of(residual, TensorType.F32, rows, hiddenSize);
   }
 
   /** The normalised input of a block, {@code [rows, hiddenSize]}. */
@@ -89,23 +91,27 @@ public final class Scratch {
 
   /** The logits of all experts. */
   Tensor router(int rows) {
-    return view(router, rows, experts);
+    return Tensor.of(router, TensorType.F32, rows, experts);
   }
 
   /** Memory for the rows of one expert at a time. */
   ExpertMemory experts(int rows) {
     return new ExpertMemory(
         view(gathered, rows, hiddenSize),
-        Tensor.of(projected, TensorType.F32, 1, Math.toIntExact(projected.bytes() / 4)),
-        Tensor.of(mixed, TensorType.F32, 1, Math.toIntExact(mixed.bytes() / 4)),
+        whole(projected),
+        whole(mixed),
         view(results, rows, hiddenSize));
   }
 
-  private static long bytes(int rows, int columns) {
-    return TensorType.F32.bytes((long) rows * columns);
+  private Tensor whole(Buffer buffer) {
+    return Tensor.of(buffer, type, 1, Math.toIntExact(buffer.bytes() / type.bytes(1)));
   }
 
-  private static Tensor view(Buffer buffer, int rows, int columns) {
-    return Tensor.of(buffer, TensorType.F32, rows, columns);
+  private long bytes(int rows, int columns) {
+    return type.bytes((long) rows * columns);
+  }
+
+  private Tensor view(Buffer buffer, int rows, int columns) {
+    return Tensor.of(buffer, type, rows, columns);
   }
 }

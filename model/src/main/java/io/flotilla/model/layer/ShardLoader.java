@@ -2,11 +2,13 @@ package io.flotilla.model.layer;
 
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.checkpoint.ElementType;
+import io.flotilla.checkpoint.RandomTensor;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
+import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
@@ -14,12 +16,15 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
- * Brings one rank's shard of the weights to its device. Matrices are used where they lie; vectors
- * (norm weights, biases) are widened to F32.
+ * Brings one rank's shard of the weights to its device. Matrices are kept as the device keeps them;
+ * vectors (norm weights, biases) are widened to F32.
  */
 public final class ShardLoader {
   private static final ValueLayout.OfShort SHORT =
@@ -80,7 +85,7 @@ public final class ShardLoader {
     return expertParallel;
   }
 
-  /** Bytes, as stored, of the parts of tensors loaded so far, each counted once. */
+  /** Bytes, as the device keeps them, of the parts of tensors loaded so far, each counted once. */
   public long mappedBytes() {
     return mapped.values().stream().mapToLong(Long::longValue).sum();
   }
@@ -107,9 +112,33 @@ public final class ShardLoader {
    * @throws CheckpointException when the matrix is missing or has another shape
    */
   public Tensor rows(String name, int rows, int columns, Share share) {
-    Tensor whole = matrix(name, rows, columns);
-    mapped.put(name, share.count() * whole.rowBytes());
-    return whole.sliceRows(share.first(), share.count());
+    return rows(columns, List.of(new Rows(name, rows, share))).getFirst();
+  }
+
+  /**
+   * Some rows of a matrix.
+   *
+   * @param rows of the whole
+   */
+  public record Rows(String name, int rows, Share share) {}
+
+  /**
+   * Some rows of matrices of one input, brought to the device together.
+   *
+   * @param columns of each of them
+   * @throws CheckpointException when one is missing or has another shape
+   */
+  public List<Tensor> rows(int columns, List<Rows> matrices) {
+    List<MatrixSource> parts = new ArrayList<>();
+    for (Rows matrix : matrices) {
+      MatrixSource whole = matrix(matrix.name, matrix.rows, columns);
+      parts.add(whole.sliceRows(matrix.share.first(), matrix.share.count()));
+    }
+    List<Tensor> loaded = device.load(parts);
+    for (int i = 0; i < loaded.size(); i++) {
+      mapped.put(matrices.get(i).name, loaded.get(i).rows() * loaded.get(i).rowBytes());
+    }
+    return loaded;
   }
 
   /**
@@ -120,16 +149,19 @@ public final class ShardLoader {
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    Tensor whole = matrix(name, rows, columns);
-    int block = whole.type().blockElements();
+    MatrixSource whole = matrix(name, rows, columns);
+    TensorType type = type(whole);
+    int block = type.blockElements();
     if (share % block != 0) {
       throw new IllegalArgumentException(
           ("--tensor-parallel-size %d splits the %d columns of %s into parts of %d, no whole blocks"
                   + " of %d (%s): use fewer ranks, or a file of another type")
-              .formatted(parallel.size(), columns, name, share, block, whole.type()));
+              .formatted(parallel.size(), columns, name, share, block, type));
     }
-    mapped.put(name, rows * whole.type().bytes(share));
-    return whole.sliceColumns(parallel.rank() * share, share);
+    MatrixSource part = whole.sliceColumns(parallel.rank() * share, share);
+    Tensor loaded = device.load(List.of(part)).getFirst();
+    mapped.put(name, rows * loaded.type().bytes(share));
+    return loaded;
   }
 
   /**
@@ -169,14 +201,24 @@ public final class ShardLoader {
     stream.synchronize();
   }
 
-  private Tensor matrix(String name, int rows, int columns) {
+  private static TensorType type(MatrixSource matrix) {
+    return matrix instanceof MatrixSource.Stored stored ? stored.type() : TensorType.BF16;
+  }
+
+  private MatrixSource matrix(String name, int rows, int columns) {
+    Optional<RandomTensor> random =
+        device.makesRandom() ? source.random(name, rows, columns) : Optional.empty();
+    if (random.isPresent()) {
+      return new MatrixSource.Random(
+          random.get().key(), random.get().values(), 0, rows, columns, columns);
+    }
     StoredTensor stored = source.tensor(name, rows, columns);
     TensorType type = TensorType.valueOf(stored.type().name());
     if (columns % type.blockElements() != 0) {
       throw new CheckpointException(
           name + " has rows of " + columns + ", which do not fill blocks of " + type);
     }
-    return Tensor.of(device.map(stored.data()), type, rows, columns);
+    return new MatrixSource.Stored(stored.data(), type, rows, columns, columns);
   }
 
   private Tensor widen(StoredTensor stored, int from, int count) {

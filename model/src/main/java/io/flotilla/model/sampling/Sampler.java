@@ -67,7 +67,7 @@ public final class Sampler {
       score = largest;
       return firstId + indexOf(logits, largest);
     }
-    long key = KeyedNoise.key(parameters.seed(), parameters.choice(), index);
+    long key = noiseKey(parameters, index);
     filter(logits, largest, parameters);
     return draw(key);
   }
@@ -84,6 +84,30 @@ public final class Sampler {
       ids[i] = firstId + candidates.likeliestId(i);
     }
     return ids;
+  }
+
+  /**
+   * Whether a device can choose the token at {@code index}: nothing changes the logits, nothing
+   * sorts them and nobody asks for log-probabilities.
+   */
+  public static boolean isPlain(SamplingParameters parameters, int index) {
+    return parameters.logitBias().isEmpty()
+        && !penalises(parameters)
+        && index >= parameters.minTokens()
+        && parameters.topK() == 0
+        && parameters.topP() >= 1
+        && parameters.logprobs() < 0
+        && parameters.promptLogprobs() < 0;
+  }
+
+  /** The key of the noise that a token is drawn with. */
+  public static long noiseKey(SamplingParameters parameters, int index) {
+    return KeyedNoise.key(parameters.seed(), parameters.choice(), index);
+  }
+
+  /** The least {@code (logit - largest) / temperature} that min-p keeps. */
+  public static float leastValue(SamplingParameters parameters) {
+    return parameters.minP() > 0 ? (float) Math.log(parameters.minP()) : -Float.MAX_VALUE;
   }
 
   /** Whether parameters need {@link TokenCounts}. */
@@ -147,7 +171,7 @@ public final class Sampler {
 
   private void filter(float[] logits, float largest, SamplingParameters parameters) {
     float temperature = parameters.temperature();
-    float least = parameters.minP() > 0 ? (float) Math.log(parameters.minP()) : -Float.MAX_VALUE;
+    float least = leastValue(parameters);
     int topK = parameters.topK();
     if (topK > 0 && topK < logits.length) {
       candidates.selectTop(logits, largest, temperature, topK, least);

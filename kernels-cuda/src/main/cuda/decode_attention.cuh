@@ -1,0 +1,345 @@
+// Attention of sequences that compute one token: bound by the bandwidth of the KV cache.
+#pragma once
+
+// Query heads that share a kv head are the rows of one tensor core tile, so keys and values are
+// read once for all of them. A block is (split of the context, kv head, sequence). Each of its four
+// warps walks pages of 16 tokens on its own, with its own ring of copies in flight and its own
+// running softmax; the warps are merged in shared memory, the splits by whichever block ends last.
+// How long the splits are follows from positions in device memory, so one recorded launch serves
+// every length.
+struct DecodeArguments {
+  const bf16* queries;
+  long query_stride;
+  const bf16* keys;
+  const bf16* values;
+  const int* positions;
+  const int* first_rows;
+  const int* block_tables;
+  int table_stride;
+  int heads;
+  int kv_heads;
+  int block_size;
+  float scale;
+  bf16* out;
+  long out_stride;
+  float* partial;  // [sequence][head][split][D + 2]: sums, then the largest score and the weight
+  int* arrived;    // [sequence][blockIdx.y], zero between launches
+  int least_pages; // of a split
+};
+
+constexpr int DECODE_WARPS = 4;
+constexpr int DECODE_STAGES = 3;
+constexpr int PAGE = 16;
+constexpr int MOST_SPLITS = 64;
+constexpr float LOG2_E = 1.4426950408889634f;
+
+template <int D>
+__device__ __forceinline__ void copy_page(uint32_t to, const bf16* keys, const bf16* values,
+                                          long slot, int valid_tokens, int lane) {
+  constexpr int CHUNKS = D / 8;
+#pragma unroll
+  for (int i = 0; i < PAGE * CHUNKS / 32; i++) {
+    int row = (i * 32 + lane) / CHUNKS;
+    int chunk = (i * 32 + lane) % CHUNKS;
+    bool valid = row < valid_tokens;
+    long at = (slot + row) * D + chunk * 8;
+    uint32_t offset = swizzled<CHUNKS>(row, chunk);
+    copy_async(to + offset, valid ? keys + at : keys, valid);
+    copy_async(to + PAGE * D * 2 + offset, valid ? values + at : values, valid);
+  }
+}
+
+// What a warp knows of its pages: sums of values, largest score and sum of weights of rows g, g + 8.
+template <int D>
+struct RunningSoftmax {
+  float sums[D / 8][4];
+  float largest[2];
+  float weight[2];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < D / 8; i++) {
+      sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
+    }
+    largest[0] = largest[1] = -INFINITY;
+    weight[0] = weight[1] = 0;
+  }
+};
+
+// Takes in N / 8 tiles of scores (base 2, masked with -infinity), turns them into weights.
+template <int D, int N>
+__device__ __forceinline__ void take_scores(RunningSoftmax<D>& state, float (&scores)[N][4]) {
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    float largest = state.largest[half];
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      largest = fmaxf(largest, fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
+    // A row that has seen no key yet has no number to subtract.
+    float base = largest == -INFINITY ? 0 : largest;
+    float shrink = fast_exp2(state.largest[half] - base);
+    float weight = 0;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      scores[i][2 * half] = fast_exp2(scores[i][2 * half] - base);
+      scores[i][2 * half + 1] = fast_exp2(scores[i][2 * half + 1] - base);
+      weight += scores[i][2 * half] + scores[i][2 * half + 1];
+    }
+    state.weight[half] = state.weight[half] * shrink + weight;
+    state.largest[half] = largest;
+#pragma unroll
+    for (int i = 0; i < D / 8; i++) {
+      state.sums[i][2 * half] *= shrink;
+      state.sums[i][2 * half + 1] *= shrink;
+    }
+  }
+}
+
+// state.sums += weights [16 x 16] times values [16 x D] in shared memory.
+template <int D>
+__device__ __forceinline__ void add_values(RunningSoftmax<D>& state, float (&first)[4],
+                                           float (&second)[4], uint32_t values, int row, int lane) {
+  uint32_t a0 = pack(first[0], first[1]);
+  uint32_t a1 = pack(first[2], first[3]);
+  uint32_t a2 = pack(second[0], second[1]);
+  uint32_t a3 = pack(second[2], second[3]);
+  int token = row + (lane / 8 % 2) * 8 + lane % 8;
+#pragma unroll
+  for (int i = 0; i < D / 16; i++) {
+    uint32_t b[4];
+    load_matrices_transposed(b, values + swizzled<D / 8>(token, 2 * i + lane / 16));
+    multiply_add(state.sums[2 * i], a0, a1, a2, a3, b[0], b[1]);
+    multiply_add(state.sums[2 * i + 1], a0, a1, a2, a3, b[2], b[3]);
+  }
+}
+
+// scores [16 x 16] of the rows' queries against 16 keys from row `row` in shared memory.
+template <int D>
+__device__ __forceinline__ void score_keys(float (&first)[4], float (&second)[4],
+                                           const uint32_t (&queries)[D / 16][4], uint32_t keys,
+                                           int row, int lane) {
+  int token = row + (lane / 16) * 8 + lane % 8;
+#pragma unroll
+  for (int i = 0; i < D / 16; i++) {
+    uint32_t b[4];
+    load_matrices(b, keys + swizzled<D / 8>(token, 2 * i + lane / 8 % 2));
+    multiply_add(first, queries[i][0], queries[i][1], queries[i][2], queries[i][3], b[0], b[1]);
+    multiply_add(second, queries[i][0], queries[i][1], queries[i][2], queries[i][3], b[2], b[3]);
+  }
+}
+
+template <int D>
+__device__ __forceinline__ void walk_pages(RunningSoftmax<D>& state,
+                                           const uint32_t (&queries)[D / 16][4],
+                                           const DecodeArguments& args, const int* table, int kv_head,
+                                           int context, int begin, int end, uint32_t ring, int lane) {
+  constexpr int STAGE_BYTES = 2 * PAGE * D * 2;
+  int pages_of_block = args.block_size / PAGE;
+  auto block_of = [&](int page) { return page < end ? table[page / pages_of_block] : 0; };
+  auto issue = [&](int page, int block, int stage) {
+    if (page < end) {
+      long slot = ((long)block * args.kv_heads + kv_head) * args.block_size +
+                  page % pages_of_block * PAGE;
+      copy_page<D>(ring + stage * STAGE_BYTES, args.keys, args.values, slot, context - page * PAGE,
+                   lane);
+    }
+    commit_copies();
+  };
+#pragma unroll
+  for (int i = 0; i < DECODE_STAGES - 1; i++) {
+    issue(begin + i * DECODE_WARPS, block_of(begin + i * DECODE_WARPS), i);
+  }
+  int ahead = begin + (DECODE_STAGES - 1) * DECODE_WARPS;
+  int next_block = block_of(ahead);
+  int stage = 0;
+  for (int page = begin; page < end; page += DECODE_WARPS) {
+    issue(ahead, next_block, (stage + DECODE_STAGES - 1) % DECODE_STAGES);
+    ahead += DECODE_WARPS;
+    next_block = block_of(ahead);
+    await_copies<DECODE_STAGES - 1>();
+    __syncwarp();
+    uint32_t keys = ring + stage * STAGE_BYTES;
+    float scores[2][4] = {};
+    score_keys<D>(scores[0], scores[1], queries, keys, 0, lane);
+    int token = page * PAGE + 2 * (lane % 4);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      int at = token + i % 2;
+      scores[0][i] = at < context ? scores[0][i] * args.scale : -INFINITY;
+      scores[1][i] = at + 8 < context ? scores[1][i] * args.scale : -INFINITY;
+    }
+    take_scores<D, 2>(state, scores);
+    add_values<D>(state, scores[0], scores[1], keys + PAGE * D * 2, 0, lane);
+    __syncwarp();
+    stage = (stage + 1) % DECODE_STAGES;
+  }
+  await_copies<0>();
+}
+
+// The weight of one part among parts: 2^(largest - overall), zero for a part that saw no key.
+__device__ __forceinline__ float share_of(float largest, float overall) {
+  return largest == -INFINITY ? 0 : fast_exp2(largest - overall);
+}
+
+template <int D>
+__device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
+  extern __shared__ __align__(1024) unsigned char memory[];
+  wait_for_previous();
+  let_next_start();
+  int warp = threadIdx.x / 32;
+  int lane = threadIdx.x % 32;
+  int sequence = blockIdx.z;
+  int row = args.first_rows[sequence];
+  if (args.first_rows[sequence + 1] != row + 1) {
+    return;  // A prompt's chunk, or padding.
+  }
+  int context = args.positions[row] + 1;
+  int pages = (context + PAGE - 1) / PAGE;
+  int share = max((pages + splits - 1) / splits, args.least_pages);
+  int used = (pages + share - 1) / share;
+  int begin = blockIdx.x * share;
+  int end = min(pages, begin + share);
+  if (begin >= end) {
+    return;
+  }
+  int group = args.heads / args.kv_heads;
+  int tiles = (group + 15) / 16;
+  int kv_head = blockIdx.y / tiles;
+  int first_head = kv_head * group + blockIdx.y % tiles * 16;
+  int heads = min(16, group - blockIdx.y % tiles * 16);
+  uint32_t queries[D / 16][4];
+  const bf16* query = args.queries + row * args.query_stride + (long)first_head * D;
+#pragma unroll
+  for (int i = 0; i < D / 16; i++) {
+#pragma unroll
+    for (int part = 0; part < 4; part++) {
+      int head = lane / 4 + part % 2 * 8;
+      int at = i * 16 + part / 2 * 8 + lane % 4 * 2;
+      queries[i][part] =
+          head < heads ? *reinterpret_cast<const uint32_t*>(query + (long)head * D + at) : 0;
+    }
+  }
+  args.scale *= LOG2_E;
+  RunningSoftmax<D> state;
+  state.clear();
+  uint32_t ring = shared_address(memory) + warp * DECODE_STAGES * 2 * PAGE * D * 2;
+  walk_pages<D>(state, queries, args, args.block_tables + (long)sequence * args.table_stride, kv_head,
+                context, begin + warp, end, ring, lane);
+  __syncthreads();
+
+  // Merge the warps.
+  float* sums = reinterpret_cast<float*>(memory);         // [warp][16][D]
+  float* largest = sums + DECODE_WARPS * 16 * D;          // [warp][16]
+  float* weight = largest + DECODE_WARPS * 16;            // [warp][16]
+  int* last = reinterpret_cast<int*>(weight + DECODE_WARPS * 16);
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    int head = lane / 4 + half * 8;
+    float total = state.weight[half];
+    total += __shfl_xor_sync(0xffffffff, total, 1);
+    total += __shfl_xor_sync(0xffffffff, total, 2);
+    if (lane % 4 == 0) {
+      largest[warp * 16 + head] = state.largest[half];
+      weight[warp * 16 + head] = total;
+    }
+#pragma unroll
+    for (int i = 0; i < D / 8; i++) {
+      float* at = sums + (warp * 16 + head) * D + i * 8 + lane % 4 * 2;
+      at[0] = state.sums[i][2 * half];
+      at[1] = state.sums[i][2 * half + 1];
+    }
+  }
+  __syncthreads();
+  float* partial = args.partial + ((long)sequence * args.heads + first_head) * splits * (D + 2);
+  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
+    int head = i / D;
+    float overall = -INFINITY;
+    for (int from = 0; from < DECODE_WARPS; from++) {
+      overall = fmaxf(overall, largest[from * 16 + head]);
+    }
+    float sum = 0;
+    float total = 0;
+    for (int from = 0; from < DECODE_WARPS; from++) {
+      float part = share_of(largest[from * 16 + head], overall);
+      sum += part * sums[(from * 16 + head) * D + i % D];
+      total += part * weight[from * 16 + head];
+    }
+    if (used == 1) {
+      args.out[row * args.out_stride + (long)first_head * D + i] = __float2bfloat16_rn(sum / total);
+    } else {
+      float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
+      mine[i % D] = sum;
+      if (i % D == 0) {
+        mine[D] = overall;
+        mine[D + 1] = total;
+      }
+    }
+  }
+  if (used == 1) {
+    return;
+  }
+
+  // Merge the splits, in whichever block comes last.
+  __threadfence();
+  __syncthreads();
+  int* arrived = args.arrived + sequence * gridDim.y + blockIdx.y;
+  if (threadIdx.x == 0) {
+    *last = atomicAdd(arrived, 1) == used - 1;
+  }
+  __syncthreads();
+  if (!*last) {
+    return;
+  }
+  __threadfence();
+  float* shares = sums;                            // [16][MOST_SPLITS]
+  float* totals = shares + 16 * MOST_SPLITS;       // [16]
+  for (int head = warp; head < heads; head += DECODE_WARPS) {
+    const float* parts = partial + (long)head * splits * (D + 2);
+    float overall = -INFINITY;
+    for (int from = lane; from < used; from += 32) {
+      float top = __ldcg(parts + from * (D + 2) + D);
+      shares[head * MOST_SPLITS + from] = top;
+      overall = fmaxf(overall, top);
+    }
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) {
+      overall = fmaxf(overall, __shfl_xor_sync(0xffffffff, overall, offset));
+    }
+    float total = 0;
+    for (int from = lane; from < used; from += 32) {
+      float share = share_of(shares[head * MOST_SPLITS + from], overall);
+      shares[head * MOST_SPLITS + from] = share;
+      total += share * __ldcg(parts + from * (D + 2) + D + 1);
+    }
+    total = sum_over_warp(total);
+    if (lane == 0) {
+      totals[head] = total;
+    }
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
+    int head = i / D;
+    const float* parts = partial + (long)head * splits * (D + 2) + i % D;
+    float sum = 0;
+#pragma unroll 8
+    for (int from = 0; from < used; from++) {
+      sum += shares[head * MOST_SPLITS + from] * __ldcg(parts + from * (D + 2));
+    }
+    args.out[row * args.out_stride + (long)first_head * D + i] =
+        __float2bfloat16_rn(sum / totals[head]);
+  }
+  if (threadIdx.x == 0) {
+    *arrived = 0;
+  }
+}
+
+#define DECODE(NAME, D)                                                                        \
+  extern "C" __global__ void __launch_bounds__(128)                                            \
+      NAME(const __grid_constant__ DecodeArguments args) {                                     \
+    decode_attention<D>(args, gridDim.x);                                                      \
+  }
+DECODE(decode_attention_64, 64)
+DECODE(decode_attention_128, 128)

@@ -1,0 +1,180 @@
+package io.flotilla.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * Matrix products by cuBLASLt, bf16 with float accumulators. Row-major {@code out = x W^T} is, in
+ * its column-major terms, {@code out^T = W^T^T x^T}: the weights are its first operand, transposed.
+ *
+ * <p>The first algorithm its heuristics name is used, found once for each shape.
+ */
+final class CublasLt {
+  private static final int COMPUTE_32F = 68;
+  private static final int F32 = 0;
+  private static final int BF16 = 14;
+  private static final int TRANSPOSE_FIRST = 3; // CUBLASLT_MATMUL_DESC_TRANSA
+  private static final int TRANSPOSED = 1;
+  private static final int MAX_WORKSPACE_BYTES = 1; // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
+  private static final int HEURISTIC_BYTES = 96; // 64 of them the algorithm
+  private static final long WORKSPACE_BYTES = 32L << 20;
+
+  private final NativeLibrary library;
+  private final MethodHandle matmul;
+  private final Arena arena;
+  private final MemorySegment handle;
+  private final MemorySegment description;
+  private final MemorySegment preference;
+  private final MemorySegment one;
+  private final MemorySegment zero;
+  private final long workspace;
+  private final Map<Shape, Prepared> prepared = new HashMap<>();
+
+  /**
+   * A product.
+   *
+   * @param strides elements from row to row: of the weights, of the input, of the output
+   */
+  record Shape(
+      int rows,
+      int inputs,
+      int outputs,
+      int weightStride,
+      int inStride,
+      int outStride,
+      boolean f32) {}
+
+  private record Prepared(
+      MemorySegment weights, MemorySegment in, MemorySegment out, MemorySegment algorithm) {}
+
+  /**
+   * @param workspace {@link #workspaceBytes} of device memory
+   */
+  CublasLt(NativeLibrary library, long workspace, Arena arena) {
+    this.library = library;
+    this.workspace = workspace;
+    this.arena = arena;
+    this.matmul =
+        library.function(
+            "cublasLtMatmul",
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            ADDRESS,
+            JAVA_LONG,
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            ADDRESS,
+            JAVA_LONG,
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_LONG);
+    this.one = arena.allocateFrom(JAVA_FLOAT, 1f);
+    this.zero = arena.allocateFrom(JAVA_FLOAT, 0f);
+    this.handle = created("cublasLtCreate");
+    this.description = created("cublasLtMatmulDescCreate", COMPUTE_32F, F32);
+    MemorySegment transposed = arena.allocateFrom(JAVA_INT, TRANSPOSED);
+    call("cublasLtMatmulDescSetAttribute", description, TRANSPOSE_FIRST, transposed, 4L);
+    this.preference = created("cublasLtMatmulPreferenceCreate");
+    MemorySegment bytes = arena.allocateFrom(JAVA_LONG, WORKSPACE_BYTES);
+    call("cublasLtMatmulPreferenceSetAttribute", preference, MAX_WORKSPACE_BYTES, bytes, 8L);
+  }
+
+  static long workspaceBytes() {
+    return WORKSPACE_BYTES;
+  }
+
+  /** {@code out[r] = W x[r]}, all at device addresses. */
+  void multiply(Shape shape, long weights, long x, long out, long stream) {
+    Prepared plan = prepared.computeIfAbsent(shape, this::prepare);
+    int status;
+    try {
+      status =
+          (int)
+              matmul.invokeExact(
+                  handle,
+                  description,
+                  one,
+                  weights,
+                  plan.weights,
+                  x,
+                  plan.in,
+                  zero,
+                  out,
+                  plan.out,
+                  out,
+                  plan.out,
+                  plan.algorithm,
+                  workspace,
+                  WORKSPACE_BYTES,
+                  stream);
+    } catch (Throwable e) {
+      throw NativeLibrary.unexpected("cublasLtMatmul", e);
+    }
+    check("cublasLtMatmul of " + shape, status);
+  }
+
+  private Prepared prepare(Shape shape) {
+    MemorySegment weights = layout(BF16, shape.inputs, shape.outputs, shape.weightStride);
+    MemorySegment in = layout(BF16, shape.inputs, shape.rows, shape.inStride);
+    MemorySegment out = layout(shape.f32 ? F32 : BF16, shape.outputs, shape.rows, shape.outStride);
+    MemorySegment found = arena.allocate(HEURISTIC_BYTES, 8);
+    MemorySegment count = arena.allocate(JAVA_INT);
+    call(
+        "cublasLtMatmulAlgoGetHeuristic",
+        handle,
+        description,
+        weights,
+        in,
+        out,
+        out,
+        preference,
+        1,
+        found,
+        count);
+    if (count.get(JAVA_INT, 0) == 0) {
+      throw new CudaException("cuBLASLt has no algorithm for " + shape);
+    }
+    return new Prepared(weights, in, out, found);
+  }
+
+  private MemorySegment layout(int type, long rows, long columns, long stride) {
+    return created("cublasLtMatrixLayoutCreate", type, rows, columns, stride);
+  }
+
+  /** Calls a function that writes a pointer to its first argument, and returns the pointer. */
+  private MemorySegment created(String name, Object... arguments) {
+    MemorySegment pointer = arena.allocate(ADDRESS);
+    Object[] all = new Object[arguments.length + 1];
+    all[0] = pointer;
+    System.arraycopy(arguments, 0, all, 1, arguments.length);
+    call(name, all);
+    return pointer.get(ADDRESS, 0);
+  }
+
+  private void call(String name, Object... arguments) {
+    check(name, library.call(name, arguments));
+  }
+
+  private static void check(String name, int status) {
+    if (status != 0) {
+      throw new CudaException(name + " failed: cuBLAS status " + status);
+    }
+  }
+
+  void close() {
+    library.call("cublasLtDestroy", handle);
+  }
+}

@@ -1,0 +1,161 @@
+package io.flotilla.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Tensor;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Launches attention: one kernel for the sequences of one row, one for those of several. Which a
+ * sequence is, the kernels read on the device; the host only knows whether there can be any.
+ */
+final class CudaAttention {
+  static final int PAGE = 16;
+  private static final int PREFILL_TILE = 64;
+  private static final int THREADS = 128;
+  private static final int DECODE_WARPS = 4;
+  private static final int DECODE_STAGES = 3;
+  private static final int MOST_SPLITS = 64;
+  private static final int BLOCKS_PER_MULTIPROCESSOR = 4;
+  private static final int LEAST_SPLITS = 2;
+  private static final int LEAST_PAGES = 8;
+  private static final int LEAST_PAGES_WHERE_FULL = 64;
+  private static final int HOPPER_TILE = 128;
+  private static final int HOPPER_DIM = 128;
+
+  private final Launcher launcher;
+  private final CudaDevice device;
+  private final int multiprocessors;
+  private final boolean hopper;
+  private long partial;
+  private long partialBytes;
+  private long arrived;
+  private long arrivedBytes;
+
+  /**
+   * @param hopper whether the kernels for compute capability 9.0 run
+   */
+  CudaAttention(Launcher launcher, CudaDevice device, int multiprocessors, boolean hopper) {
+    this.launcher = launcher;
+    this.device = device;
+    this.multiprocessors = multiprocessors;
+    this.hopper = hopper;
+  }
+
+  /**
+   * Allocates what splits are merged through, which grows no more for that many sequences.
+   *
+   * @return bytes it takes
+   */
+  long reserve(AttentionShape shape, int sequences) {
+    long bytes = 0;
+    for (int count = 1; count <= sequences; count++) {
+      bytes = Math.max(bytes, partialBytes(shape, count));
+    }
+    long counters = 4L * sequences * blocksOfHeads(shape);
+    if (bytes > partialBytes) {
+      partial = CudaBuffer.address(device.allocate(bytes));
+      partialBytes = bytes;
+    }
+    if (counters > arrivedBytes) {
+      arrived = CudaBuffer.address(device.allocate(counters));
+      arrivedBytes = counters;
+    }
+    return partialBytes + arrivedBytes;
+  }
+
+  void attend(
+      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    AttentionShape shape = cache.shape();
+    if (batch.rows() > batch.sequences()) {
+      prefill(stream, queries, cache, batch, scale, out);
+    }
+    if (batch.rows() <= batch.sequences() || batch.sequences() > 1) {
+      reserve(shape, batch.sequences());
+      decode(stream, queries, cache, batch, scale, out);
+    }
+  }
+
+  private void decode(
+      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    AttentionShape shape = cache.shape();
+    MemorySegment arguments = launcher.struct();
+    addresses(arguments, queries, cache, batch);
+    arguments.set(JAVA_INT, 60, shape.heads());
+    arguments.set(JAVA_INT, 64, shape.kvHeads());
+    arguments.set(JAVA_INT, 68, cache.blockSize());
+    arguments.set(JAVA_FLOAT, 72, scale);
+    arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
+    arguments.set(JAVA_LONG, 88, out.stride());
+    arguments.set(JAVA_LONG, 96, partial);
+    arguments.set(JAVA_LONG, 104, arrived);
+    boolean fills = batch.sequences() * blocksOfHeads(shape) >= 2 * multiprocessors;
+    arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
+    int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
+    launcher.launch(
+        "decode_attention_" + shape.headDim(),
+        new Launcher.Grid(
+            splits(shape, batch.sequences()),
+            blocksOfHeads(shape),
+            batch.sequences(),
+            THREADS,
+            shared),
+        stream);
+  }
+
+  private void prefill(
+      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    AttentionShape shape = cache.shape();
+    MemorySegment arguments = launcher.struct();
+    addresses(arguments, queries, cache, batch);
+    arguments.set(JAVA_INT, 60, batch.sequences());
+    arguments.set(JAVA_INT, 64, shape.heads());
+    arguments.set(JAVA_INT, 68, shape.kvHeads());
+    arguments.set(JAVA_INT, 72, cache.blockSize());
+    arguments.set(JAVA_FLOAT, 76, scale);
+    arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
+    arguments.set(JAVA_LONG, 88, out.stride());
+    boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM;
+    int tile = warpgroups ? HOPPER_TILE : PREFILL_TILE;
+    int tiles = Math.ceilDiv(batch.rows(), tile) + batch.sequences();
+    // The queries, and two tiles each of keys and values.
+    int shared = 5 * tile * shape.headDim() * 2;
+    launcher.launch(
+        "prefill_attention_" + (warpgroups ? "hopper_" : "") + shape.headDim(),
+        new Launcher.Grid(shape.heads(), tiles, 1, warpgroups ? 2 * THREADS : THREADS, shared),
+        stream);
+  }
+
+  /** What both kernels' arguments begin with. */
+  private static void addresses(
+      MemorySegment arguments, Tensor queries, KvCache cache, AttentionBatch batch) {
+    arguments.set(JAVA_LONG, 0, CudaBuffer.address(queries));
+    arguments.set(JAVA_LONG, 8, queries.stride());
+    arguments.set(JAVA_LONG, 16, CudaBuffer.address(cache.keys()));
+    arguments.set(JAVA_LONG, 24, CudaBuffer.address(cache.values()));
+    arguments.set(JAVA_LONG, 32, CudaBuffer.address(batch.positions()));
+    arguments.set(JAVA_LONG, 40, CudaBuffer.address(batch.firstRows()));
+    arguments.set(JAVA_LONG, 48, CudaBuffer.address(batch.blockTables()));
+    arguments.set(JAVA_INT, 56, batch.blockTables().stride());
+  }
+
+  /** Parts a context is split into at most, so that few sequences too fill the card. */
+  private int splits(AttentionShape shape, int sequences) {
+    int blocks = sequences * blocksOfHeads(shape);
+    int wanted = Math.ceilDiv(BLOCKS_PER_MULTIPROCESSOR * multiprocessors, blocks);
+    return Math.clamp(wanted, LEAST_SPLITS, MOST_SPLITS);
+  }
+
+  private static int blocksOfHeads(AttentionShape shape) {
+    return shape.kvHeads() * Math.ceilDiv(shape.heads() / shape.kvHeads(), 16);
+  }
+
+  private long partialBytes(AttentionShape shape, int sequences) {
+    return 4L * sequences * shape.heads() * splits(shape, sequences) * (shape.headDim() + 2);
+  }
+}

@@ -1,0 +1,153 @@
+package io.flotilla.kernels.cuda;
+
+import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Ops;
+import io.flotilla.kernels.RopeTable;
+import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.Tensor;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The operations in bf16, accumulated in float. */
+final class CudaOps implements Ops {
+  private static final int VECTOR = 8;
+  private static final int HEADS_A_BLOCK = 8;
+
+  private final Launcher launcher;
+  private final CudaLinear linear;
+  private final CudaAttention attention;
+
+  CudaOps(Launcher launcher, CudaLinear linear, CudaAttention attention) {
+    this.launcher = launcher;
+    this.linear = linear;
+    this.attention = attention;
+  }
+
+  @Override
+  public void embed(Stream stream, Tensor table, Tensor ids, Tensor out) {
+    launcher
+        .pointer(CudaBuffer.address(table))
+        .pointer(CudaBuffer.address(ids))
+        .number(out.columns())
+        .number((long) table.stride())
+        .pointer(CudaBuffer.address(out))
+        .number((long) out.stride())
+        .launch("embed", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
+  }
+
+  @Override
+  public void rmsNorm(Stream stream, Tensor x, Tensor weight, float epsilon, Tensor out) {
+    normalise(stream, x, null, weight, epsilon, out);
+  }
+
+  @Override
+  public void addRmsNorm(
+      Stream stream, Tensor residual, Tensor delta, Tensor weight, float epsilon, Tensor out) {
+    normalise(stream, residual, delta, weight, epsilon, out);
+  }
+
+  private void normalise(
+      Stream stream, Tensor x, @Nullable Tensor delta, Tensor weight, float epsilon, Tensor out) {
+    requireVectors("rows of a norm", x.columns());
+    int threads = Math.min(1024, 32 * Math.ceilDiv(x.columns(), 4 * 32));
+    launcher
+        .pointer(CudaBuffer.address(x))
+        .number((long) x.stride())
+        .pointer(delta == null ? 0 : CudaBuffer.address(delta))
+        .number(delta == null ? 0L : delta.stride())
+        .pointer(CudaBuffer.address(weight))
+        .number(epsilon)
+        .number(x.columns())
+        .pointer(CudaBuffer.address(out))
+        .number((long) out.stride())
+        .launch(
+            "add_rms_norm",
+            new Launcher.Grid(x.rows(), 1, 1, threads, x.columns() * Float.BYTES),
+            CudaStream.handle(stream));
+  }
+
+  @Override
+  public void linear(
+      Stream stream, Tensor x, List<Tensor> weights, @Nullable List<Tensor> biases, Tensor out) {
+    requireVectors("inputs of a linear", x.columns());
+    linear.apply(CudaStream.handle(stream), x, weights, biases, out);
+  }
+
+  @Override
+  public void rotateAndStore(
+      Stream stream,
+      Tensor qkv,
+      @Nullable Tensor queryNorm,
+      @Nullable Tensor keyNorm,
+      float epsilon,
+      RopeTable rope,
+      AttentionBatch batch,
+      KvCache cache) {
+    AttentionShape shape = cache.shape();
+    int heads = shape.heads() + 2 * shape.kvHeads();
+    launcher
+        .pointer(CudaBuffer.address(qkv))
+        .number((long) qkv.stride())
+        .pointer(queryNorm == null ? 0 : CudaBuffer.address(queryNorm))
+        .pointer(keyNorm == null ? 0 : CudaBuffer.address(keyNorm))
+        .number(epsilon)
+        .pointer(CudaBuffer.address(rope.angles()))
+        .number(rope.interleaved() ? 1 : 0)
+        .pointer(CudaBuffer.address(batch.positions()))
+        .pointer(CudaBuffer.address(batch.rowSequences()))
+        .pointer(CudaBuffer.address(batch.blockTables()))
+        .number(batch.blockTables().stride())
+        .number(shape.heads())
+        .number(shape.kvHeads())
+        .number(shape.headDim())
+        .number(cache.blockSize())
+        .pointer(CudaBuffer.address(cache.keys()))
+        .pointer(CudaBuffer.address(cache.values()))
+        .launch(
+            "rotate_and_store",
+            Launcher.Grid.of(batch.rows(), Math.ceilDiv(heads, HEADS_A_BLOCK), 256),
+            CudaStream.handle(stream));
+  }
+
+  @Override
+  public void attention(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    attention.attend(CudaStream.handle(stream), queries, cache, batch, scale, out);
+  }
+
+  @Override
+  public void siluMultiply(Stream stream, Tensor gateUp, Tensor out) {
+    requireVectors("rows of an activation", out.columns());
+    launcher
+        .pointer(CudaBuffer.address(gateUp))
+        .number((long) gateUp.stride())
+        .number(out.columns())
+        .pointer(CudaBuffer.address(out))
+        .number((long) out.stride())
+        .launch(
+            "silu_multiply",
+            Launcher.Grid.of(Math.ceilDiv(out.columns(), VECTOR * 128), out.rows(), 128),
+            CudaStream.handle(stream));
+  }
+
+  @Override
+  public void gatherRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    launcher
+        .pointer(CudaBuffer.address(x))
+        .number(x.rowBytes() / Integer.BYTES)
+        .pointer(CudaBuffer.address(rows))
+        .number((int) (out.type().bytes(out.columns()) / Integer.BYTES))
+        .pointer(CudaBuffer.address(out))
+        .number(out.rowBytes() / Integer.BYTES)
+        .launch("gather_rows", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
+  }
+
+  private static void requireVectors(String what, int columns) {
+    if (columns % VECTOR != 0) {
+      throw new IllegalArgumentException(
+          what + " have " + columns + " elements; --device cuda needs a multiple of " + VECTOR);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+package io.flotilla.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
+
+import io.flotilla.kernels.MatrixSource;
+import io.flotilla.kernels.MatrixSource.Random;
+import io.flotilla.kernels.MatrixSource.Stored;
+import io.flotilla.kernels.TensorType;
+import io.flotilla.kernels.cpu.BlockFormat;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.stream.IntStream;
+
+/**
+ * Brings matrices to the GPU as bf16: stored ones copied, converted on the device where they are
+ * floats and on the host where they are quantised; random ones made on the device.
+ */
+final class MatrixUpload {
+  private static final long STAGE_BYTES = 64L << 20;
+  private static final int THREADS = 256;
+  private static final int BLOCKS = 1024;
+
+  private final Driver driver;
+  private final Launcher launcher;
+  private final long stream;
+  private final CudaBuffer stage;
+
+  /**
+   * @param stage device memory for what is converted, {@link #stageBytes} of it
+   */
+  MatrixUpload(Driver driver, Launcher launcher, long stream, CudaBuffer stage) {
+    this.driver = driver;
+    this.launcher = launcher;
+    this.stream = stream;
+    this.stage = stage;
+  }
+
+  static long stageBytes() {
+    return STAGE_BYTES;
+  }
+
+  /** Writes a matrix to device memory, without gaps between rows, and waits. */
+  void bring(MatrixSource matrix, long to) {
+    switch (matrix) {
+      case Random random -> fill(random, to);
+      case Stored stored -> copy(stored, to);
+    }
+    driver.synchronize(stream);
+  }
+
+  private void fill(Random random, long to) {
+    if (random.columns() != random.stride() || random.first() % 8 != 0) {
+      throw new IllegalArgumentException("random columns of a matrix cannot be made on their own");
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment table = arena.allocate(JAVA_SHORT, random.values().length);
+      for (int i = 0; i < random.values().length; i++) {
+        int bits = Float.floatToRawIntBits(random.values()[i]) + 0x8000;
+        table.setAtIndex(JAVA_SHORT, i, (short) (bits >>> 16));
+      }
+      driver.copyToDevice(stage.address(), table, table.byteSize(), stream);
+      launcher
+          .pointer(to)
+          .number(random.first())
+          .number((long) random.rows() * random.columns())
+          .number(random.key())
+          .pointer(stage.address())
+          .launchAlone("fill_random", Launcher.Grid.of(BLOCKS, THREADS), stream);
+      driver.synchronize(stream);
+    }
+  }
+
+  private void copy(Stored stored, long to) {
+    long rowBytes = stored.type().bytes(stored.columns());
+    boolean gaps = stored.columns() != stored.stride();
+    if (stored.type() == TensorType.BF16 && !gaps) {
+      driver.copyToDevice(to, stored.data(), stored.rows() * rowBytes, stream);
+      return;
+    }
+    int widest = Float.BYTES * stored.columns();
+    int rowsAtOnce = Math.clamp(STAGE_BYTES / widest, 1, stored.rows());
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment host = arena.allocate((long) rowsAtOnce * widest, 64);
+      for (int row = 0; row < stored.rows(); row += rowsAtOnce) {
+        Stored rows = stored.sliceRows(row, Math.min(rowsAtOnce, stored.rows() - row));
+        convert(rows, host, to + 2L * row * stored.columns());
+        driver.synchronize(stream);
+      }
+    }
+  }
+
+  private void convert(Stored rows, MemorySegment host, long to) {
+    long rowBytes = rows.type().bytes(rows.columns());
+    long fileStride = rows.type().bytes(rows.stride());
+    boolean plain = rows.type().blockElements() == 1;
+    long hostStride = plain ? rowBytes : (long) Float.BYTES * rows.columns();
+    IntStream.range(0, rows.rows())
+        .parallel()
+        .forEach(
+            row -> {
+              MemorySegment target = host.asSlice(row * hostStride, hostStride);
+              if (plain) {
+                MemorySegment.copy(rows.data(), row * fileStride, target, 0, rowBytes);
+              } else {
+                BlockFormat.widen(
+                    rows.type(), rows.data(), row * fileStride, rows.columns(), target);
+              }
+            });
+    long bytes = rows.rows() * hostStride;
+    if (rows.type() == TensorType.BF16) {
+      driver.copyToDevice(to, host, bytes, stream);
+      return;
+    }
+    driver.copyToDevice(stage.address(), host, bytes, stream);
+    launcher
+        .pointer(stage.address())
+        .pointer(to)
+        .number((long) rows.rows() * rows.columns())
+        .launchAlone(
+            rows.type() == TensorType.F16 ? "narrow_f16" : "narrow_f32",
+            Launcher.Grid.of(BLOCKS, THREADS),
+            stream);
+  }
+}
