@@ -15,7 +15,7 @@ import java.lang.foreign.MemorySegment;
  */
 final class CpuCollectives implements Collectives {
   /** Up to here a meeting costs more than reading the parts of all ranks. */
-  static final long SMALL_BYTES = 16 << 10;
+  static final long SMALL_BYTES = 8 << 10;
 
   /** What one thread of a rank takes at a time. */
   private static final long TILE_BYTES = 256 << 10;

@@ -43,10 +43,9 @@ public record CpuShare(int threads, List<Integer> processors, boolean oversubscr
     boolean crowded = (long) threads * ranks > available;
     if (crowded && !oversubscribe) {
       throw new IllegalArgumentException(
-          ("%d ranks of %d cores each need %d cores, there are %d: use fewer ranks,"
-                  + " --cores-per-rank %s or --oversubscribe")
+          "%d ranks of %s need %d, there are %d: use at most %d ranks or --oversubscribe"
               .formatted(
-                  ranks, threads, (long) threads * ranks, available, advice(available / ranks)));
+                  ranks, cores(threads), (long) threads * ranks, available, available / threads));
     }
     List<Integer> allowed = ranks > 1 && !crowded ? Affinity.allowed() : List.of();
     // More processors than this process may use at once: a limit on time, which no pinning serves.
@@ -59,7 +58,7 @@ public record CpuShare(int threads, List<Integer> processors, boolean oversubscr
     return List.copyOf(shares);
   }
 
-  private static String advice(int cores) {
-    return cores == 0 ? "on a larger machine" : "of at most " + cores;
+  private static String cores(int count) {
+    return count == 1 ? "1 core" : count + " cores";
   }
 }

@@ -6,8 +6,8 @@ import java.lang.foreign.MemorySegment;
 @FunctionalInterface
 interface Summation {
   /**
-   * {@code to[j][i] = from[0][i] + from[1][i] + ...} for every target {@code j}; targets may be
-   * sources.
+   * {@code to[j][i] = from[0][i] + from[1][i] + ...} for every target {@code j}. The first target
+   * may be the first source; the others may be sources where as many are targets.
    *
    * @param from addresses, at least two
    * @param offset bytes to add to each address

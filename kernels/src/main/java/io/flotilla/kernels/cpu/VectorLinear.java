@@ -13,9 +13,9 @@ import org.jspecify.annotations.Nullable;
  * depends on its company.
  *
  * <p>A tile of work is a panel of outputs: their weights are widened once into the worker's scratch
- * (sized for the second-level cache) and all rows pass over them, three or four rows and four
- * outputs at a time, with their accumulators in registers. A single row takes {@link RowProduct}
- * where the type has one, and never stores its weights.
+ * (sized for the second-level cache) and all rows pass over them, four rows and four outputs at a
+ * time, with sixteen accumulators in registers. A single row takes {@link RowProduct} where the
+ * type has one, and never stores its weights.
  */
 final class VectorLinear {
   private static final long PANEL_BYTES = 256 << 10;
@@ -24,12 +24,6 @@ final class VectorLinear {
   private static final int FEW_ROWS = 8;
   private static final int FEW_ROWS_OUTPUTS = 8;
   private static final int TILES_PER_THREAD = 4;
-
-  /**
-   * Rows of a micro-tile: with 512 bits come 32 registers, enough for four rows by four outputs;
-   * with 256 bits there are 16, and a fourth row would spill.
-   */
-  private static final int ROWS_TOGETHER = Lanes.COUNT == 16 ? 4 : 3;
 
   /** Accumulators of one micro-tile, stored to be summed. */
   private static final long SUM_BYTES = 16L * Lanes.BYTES;
@@ -179,9 +173,7 @@ final class VectorLinear {
     private void multiply(int first, int count) {
       decode(first, count);
       long quadBytes = (long) input.vectors() * PanelDecoder.STRIDE;
-      int rowBlock =
-          Math.toIntExact(
-              Math.max(ROW_BLOCK_BYTES / input.rowBytes / ROWS_TOGETHER, 1) * ROWS_TOGETHER);
+      int rowBlock = Math.toIntExact(Math.max(ROW_BLOCK_BYTES / input.rowBytes / 4, 1) * 4);
       for (int row = 0; row < input.rows; row += rowBlock) {
         int rows = Math.min(rowBlock, input.rows - row);
         for (int quad = 0; quad < count; quad += PanelDecoder.WIDTH) {
@@ -218,17 +210,14 @@ final class VectorLinear {
 
     private void multiplyQuad(int row, int rows, long weights, int output, int outputs) {
       int vectors = input.vectors();
-      int together;
-      for (int done = 0; done < rows; done += together) {
-        together = Math.min(rows - done, ROWS_TOGETHER);
-        long x = input.row(row + done);
-        switch (together) {
-          case 1 -> oneRow(x, weights, vectors, sums);
-          case 2 -> twoRows(x, input.rowBytes, weights, vectors, sums);
-          case 3 -> threeRows(x, input.rowBytes, weights, vectors, sums);
-          default -> fourRows(x, input.rowBytes, weights, vectors, sums);
-        }
-        finish(row + done, together, output, outputs);
+      int done = 0;
+      for (; done + 4 <= rows; done += 4) {
+        fourRows(input.row(row + done), input.rowBytes, weights, vectors, sums);
+        finish(row + done, 4, output, outputs);
+      }
+      for (; done < rows; done++) {
+        oneRow(input.row(row + done), weights, vectors, sums);
+        finish(row + done, 1, output, outputs);
       }
     }
 
@@ -248,7 +237,7 @@ final class VectorLinear {
     }
   }
 
-  static void oneRow(long x, long weights, int vectors, long sums) {
+  private static void oneRow(long x, long weights, int vectors, long sums) {
     FloatVector a0 = Lanes.zero();
     FloatVector a1 = Lanes.zero();
     FloatVector a2 = Lanes.zero();
@@ -264,83 +253,8 @@ final class VectorLinear {
     storeFour(a0, a1, a2, a3, sums);
   }
 
-  static void twoRows(long x, long xStride, long weights, int vectors, long sums) {
-    FloatVector zero = Lanes.zero();
-    FloatVector a00 = zero;
-    FloatVector a01 = zero;
-    FloatVector a02 = zero;
-    FloatVector a03 = zero;
-    FloatVector a10 = zero;
-    FloatVector a11 = zero;
-    FloatVector a12 = zero;
-    FloatVector a13 = zero;
-    long w = weights;
-    long row = x;
-    for (int i = 0; i < vectors; i++, w += PanelDecoder.STRIDE, row += Lanes.BYTES) {
-      FloatVector x0 = Lanes.load(row);
-      FloatVector x1 = Lanes.load(row + xStride);
-      FloatVector w0 = Lanes.load(w);
-      a00 = x0.fma(w0, a00);
-      a10 = x1.fma(w0, a10);
-      FloatVector w1 = Lanes.load(w + Lanes.BYTES);
-      a01 = x0.fma(w1, a01);
-      a11 = x1.fma(w1, a11);
-      FloatVector w2 = Lanes.load(w + 2L * Lanes.BYTES);
-      a02 = x0.fma(w2, a02);
-      a12 = x1.fma(w2, a12);
-      FloatVector w3 = Lanes.load(w + 3L * Lanes.BYTES);
-      a03 = x0.fma(w3, a03);
-      a13 = x1.fma(w3, a13);
-    }
-    storeFour(a00, a01, a02, a03, sums);
-    storeFour(a10, a11, a12, a13, sums + 4L * Lanes.BYTES);
-  }
-
-  /** Three rows by four outputs: twelve accumulators, three inputs and one weight: 16 registers. */
-  static void threeRows(long x, long xStride, long weights, int vectors, long sums) {
-    FloatVector zero = Lanes.zero();
-    FloatVector a00 = zero;
-    FloatVector a01 = zero;
-    FloatVector a02 = zero;
-    FloatVector a03 = zero;
-    FloatVector a10 = zero;
-    FloatVector a11 = zero;
-    FloatVector a12 = zero;
-    FloatVector a13 = zero;
-    FloatVector a20 = zero;
-    FloatVector a21 = zero;
-    FloatVector a22 = zero;
-    FloatVector a23 = zero;
-    long w = weights;
-    long row = x;
-    for (int i = 0; i < vectors; i++, w += PanelDecoder.STRIDE, row += Lanes.BYTES) {
-      FloatVector x0 = Lanes.load(row);
-      FloatVector x1 = Lanes.load(row + xStride);
-      FloatVector x2 = Lanes.load(row + 2 * xStride);
-      FloatVector w0 = Lanes.load(w);
-      a00 = x0.fma(w0, a00);
-      a10 = x1.fma(w0, a10);
-      a20 = x2.fma(w0, a20);
-      FloatVector w1 = Lanes.load(w + Lanes.BYTES);
-      a01 = x0.fma(w1, a01);
-      a11 = x1.fma(w1, a11);
-      a21 = x2.fma(w1, a21);
-      FloatVector w2 = Lanes.load(w + 2L * Lanes.BYTES);
-      a02 = x0.fma(w2, a02);
-      a12 = x1.fma(w2, a12);
-      a22 = x2.fma(w2, a22);
-      FloatVector w3 = Lanes.load(w + 3L * Lanes.BYTES);
-      a03 = x0.fma(w3, a03);
-      a13 = x1.fma(w3, a13);
-      a23 = x2.fma(w3, a23);
-    }
-    storeFour(a00, a01, a02, a03, sums);
-    storeFour(a10, a11, a12, a13, sums + 4L * Lanes.BYTES);
-    storeFour(a20, a21, a22, a23, sums + 8L * Lanes.BYTES);
-  }
-
   /** Four rows by four outputs: sixteen accumulators, for eight loads a step. */
-  static void fourRows(long x, long xStride, long weights, int vectors, long sums) {
+  private static void fourRows(long x, long xStride, long weights, int vectors, long sums) {
     // One zero for all: a compiler that has inlined too much boxes what is left.
     FloatVector zero = Lanes.zero();
     FloatVector a00 = zero;
