@@ -9,8 +9,6 @@ import picocli.CommandLine.UnmatchedArgumentException;
 final class VllmFlags {
   private static final Map<String, String> INSTEAD =
       Map.of(
-          "--gpu-memory-utilization",
-          "this version runs on a CPU: size the KV cache with --kv-cache-memory-bytes",
           "--kv-cache-dtype",
           "the KV cache has the type of --dtype: leave it out",
           "--swap-space",

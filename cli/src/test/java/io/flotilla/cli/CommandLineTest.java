@@ -57,7 +57,8 @@ class CommandLineTest {
         "bench serve --goodput ttft=5 | 2 | ttft=5",
         "bench serve --goodput itl:5 | 2 | not itl",
         "chat -tp two | 2 | two",
-        "chat --gpu-memory-utilization=0.9 | 2 | --kv-cache-memory-bytes",
+        "chat --gpu-memory-utilization=9 | 2 | --gpu-memory-utilization is 9.0",
+        "chat --swap-space=4 | 2 | preempted requests are computed again",
         "chat --trust-remote-code | 2 | no code of a model is ever run",
         "chat a-model --temperature -1 | 2 | --temperature is -1",
         "complete hello --model /none --max-tokens 0 | 2 | --max-tokens is 0",
@@ -68,7 +69,7 @@ class CommandLineTest {
         "serve --port 0 | 2 | there is no bundled model here",
         "serve /none/model --host 300.1.1.1 | 2 | --host is 300.1.1.1",
         "serve /none/model --shutdown-timeout -1 | 2 | --shutdown-timeout is -1",
-        "serve /none/model -tp 2 --port 0 | 2 | --tensor-parallel-size is 2",
+        "serve /none/model -dp 2 --port 0 | 2 | --data-parallel-size is 2",
         "swim | 2 | swim",
       })
   void failsInOneLine(String line, int code, String message) {

@@ -95,7 +95,7 @@ record DeviceChoice(EngineOptions options, ModelConfig config) {
             options.placement().oversubscribe());
     if (shares.getFirst().oversubscribed()) {
       LOG.warn(
-          "{} ranks of {} cores each share the cores of this machine, which is slow",
+          "{} ranks of {} threads each share the cores of this machine, which is slow",
           ranks,
           shares.getFirst().threads());
     }

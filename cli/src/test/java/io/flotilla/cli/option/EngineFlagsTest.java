@@ -108,8 +108,8 @@ class EngineFlagsTest {
     "-dp=2, --data-parallel-size is 2",
     "-dcp=2, --decode-context-parallel-size is 2",
     "-tp=0, --tensor-parallel-size is 0",
-    "--dtype=bfloat16, --dtype is bfloat16",
-    "--device=cuda, --device is cuda",
+    "--dtype=float16, --dtype is float16",
+    "--device=tpu, --device is tpu",
     "--load-format=pt, --load-format is pt",
     "--max-num-seqs=0, --max-num-seqs is 0",
     "--threads=-1, --threads is -1"
