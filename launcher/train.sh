@@ -5,7 +5,7 @@ set -eu
 
 train_home=$1
 train_log=$train_home/lib/training.log
-rm -f "$train_home/lib/flotilla.aot"
+rm -f "$train_home/lib/flotilla.aot" "$train_home/lib/flotilla.aot.home"
 
 JDK_JAVA_OPTIONS="-XX:AOTCacheOutput=\"$train_home/lib/flotilla.aot\"" \
   "$train_home/bin/flotilla" serve --port 0 >"$train_log" 2>&1 &
@@ -28,3 +28,5 @@ kill -TERM "$train_server"
 wait "$train_server"
 trap - EXIT
 rm "$train_log"
+# At another place the JVM would find packages sealed by jars that are not there any more.
+readlink -f "$train_home" | tr -d '\n' >"$train_home/lib/flotilla.aot.home"
