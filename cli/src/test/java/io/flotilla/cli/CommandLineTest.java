@@ -57,7 +57,6 @@ class CommandLineTest {
         "bench serve --goodput ttft=5 | 2 | ttft=5",
         "bench serve --goodput itl:5 | 2 | not itl",
         "chat -tp two | 2 | two",
-        "chat --gpu-memory-utilization=9 | 2 | --gpu-memory-utilization is 9.0",
         "chat --swap-space=4 | 2 | preempted requests are computed again",
         "chat --trust-remote-code | 2 | no code of a model is ever run",
         "chat a-model --temperature -1 | 2 | --temperature is -1",
