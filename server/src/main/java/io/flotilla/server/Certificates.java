@@ -14,7 +14,7 @@ final class Certificates {
   /**
    * Turns on TLS where the options have a certificate.
    *
-   * @throws IllegalStateException naming the files, when they cannot be used
+   * @throws IllegalArgumentException naming the files, when they cannot be used
    */
   static void configure(WebServerConfig.Builder builder, ServerOptions options) {
     @Nullable Path certificate = options.certificate();
@@ -29,7 +29,7 @@ final class Certificates {
               .build();
       builder.tls(Tls.builder().privateKey(keys).privateKeyCertChain(keys).build());
     } catch (RuntimeException e) {
-      throw new IllegalStateException(
+      throw new IllegalArgumentException(
           "cannot use --ssl-certfile "
               + certificate
               + " with --ssl-keyfile "

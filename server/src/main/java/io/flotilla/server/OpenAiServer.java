@@ -38,7 +38,8 @@ public final class OpenAiServer implements AutoCloseable {
    * Listens, and returns when connections are taken.
    *
    * @param model stays the caller's, who closes it after the server
-   * @throws IllegalStateException when the port cannot be bound or the certificate cannot be used
+   * @throws IllegalArgumentException when the certificate cannot be used
+   * @throws IllegalStateException when the port cannot be bound
    */
   public static OpenAiServer start(
       LanguageModel model, ServerOptions options, ServerMetrics metrics) {
