@@ -33,47 +33,15 @@ class EngineFlagsTest {
 
   @Test
   void setsWhatIsSaid() {
-    EngineOptions options =
-        parse(
-            "--tokenizer",
-            "t",
-            "--chat-template",
-            "c",
-            "--load-format",
-            "dummy",
-            "-q",
-            "q4_0",
-            "--dtype",
-            "float32",
-            "--device",
-            "cpu",
-            "--threads",
-            "2",
-            "--max-model-len",
-            "64",
-            "--max-num-seqs",
-            "3",
-            "--max-num-batched-tokens",
-            "32",
-            "--max-waiting",
-            "5",
-            "--kv-cache-memory-bytes",
-            "1MiB",
-            "--no-enable-prefix-caching",
-            "--seed",
-            "7",
-            "--gpu-memory-utilization",
-            "0.5",
-            "-tp",
-            "4",
-            "-pp",
-            "2",
-            "--pipeline-layers",
-            "3,5",
-            "--cores-per-rank",
-            "1",
-            "--oversubscribe",
-            "--enable-expert-parallel");
+    String line =
+        "--tokenizer t --chat-template c --load-format dummy -q q4_0 "
+            + "--dtype float32 --device cpu --threads 2 --max-model-len 64 "
+            + "--max-num-seqs 3 --max-num-batched-tokens 32 --max-waiting 5 "
+            + "--kv-cache-memory-bytes 1MiB --no-enable-prefix-caching "
+            + "--seed 7 --gpu-memory-utilization 0.5 -tp 4 -pp 2 "
+            + "--pipeline-layers 3,5 --cores-per-rank 1 --oversubscribe "
+            + "--enable-expert-parallel";
+    EngineOptions options = parse(line.split(" "));
 
     EngineOptions defaults = EngineOptions.of("a-model");
     assertThat(options)
