@@ -11,6 +11,7 @@ import io.flotilla.executor.StepPlan.Admission;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepPlan.TokenInput.Known;
 import io.flotilla.executor.StepResult.Sample;
+import io.flotilla.kernels.cpu.CpuDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -35,7 +36,14 @@ class ExecutorFailureTest {
   private final CountDownLatch started = new CountDownLatch(1);
   private final CountDownLatch released = new CountDownLatch(1);
   private volatile Runnable hook = () -> {};
-  private final HookedDevice device = new HookedDevice(() -> hook.run());
+  private final HookedDevice device =
+      new HookedDevice(
+          CpuDevice.open(1),
+          method -> {
+            if (method.equals("embed")) {
+              hook.run();
+            }
+          });
 
   @AfterEach
   void close() {

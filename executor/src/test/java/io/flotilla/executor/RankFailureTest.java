@@ -7,20 +7,11 @@ import io.flotilla.checkpoint.DummyWeights;
 import io.flotilla.checkpoint.ElementType;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.executor.StepDriver.Request;
-import io.flotilla.kernels.AttentionShape;
-import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Interconnect;
-import io.flotilla.kernels.KvCache;
-import io.flotilla.kernels.Ops;
-import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.cpu.CpuInterconnect;
 import io.flotilla.model.sampling.SamplingParameters;
-import java.lang.foreign.MemorySegment;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletionException;
@@ -136,10 +127,9 @@ class RankFailureTest {
     for (Device device : TinyModel.devices(options.topology())) {
       AtomicInteger calls = new AtomicInteger();
       boolean faulty = devices.size() == rank;
-      Ops ops =
-          proxy(
-              Ops.class,
-              device.ops(),
+      devices.add(
+          new HookedDevice(
+              device,
               method -> {
                 if (faulty && method.equals("siluMultiply")) {
                   switch (calls.incrementAndGet()) {
@@ -148,91 +138,24 @@ class RankFailureTest {
                     default -> {}
                   }
                 }
-              });
-      devices.add(new FaultyDevice(device, ops));
+              }));
     }
     Interconnect interconnect =
         (members, messages, abort) ->
             new CpuInterconnect()
                 .connect(inner(members), messages, abort).stream()
-                    .map(side -> proxy(Collectives.class, side, this::count))
+                    .map(side -> HookedDevice.hooked(Collectives.class, side, this::count))
                     .toList();
     return LocalExecutor.start(options, CONFIG, model.weights(), devices, interconnect);
   }
 
   private static List<Device> inner(List<Device> members) {
-    return members.stream().map(member -> ((FaultyDevice) member).inner()).toList();
+    return members.stream().map(member -> ((HookedDevice) member).inner()).toList();
   }
 
   private void count(String method) {
     if (method.equals("allReduce")) {
       allReduces.incrementAndGet();
-    }
-  }
-
-  /** A device with operations of its own. */
-  private record FaultyDevice(Device inner, Ops ops) implements Device {
-    @Override
-    public String name() {
-      return inner.name();
-    }
-
-    @Override
-    public Buffer allocate(long bytes) {
-      return inner.allocate(bytes);
-    }
-
-    @Override
-    public Buffer map(MemorySegment host) {
-      return inner.map(host);
-    }
-
-    @Override
-    public Stream openStream() {
-      return inner.openStream();
-    }
-
-    @Override
-    public KvCache allocateKvCache(AttentionShape shape, int blocks, int blockSize) {
-      return inner.allocateKvCache(shape, blocks, blockSize);
-    }
-
-    @Override
-    public long kvBlockBytes(AttentionShape shape, int blockSize) {
-      return inner.kvBlockBytes(shape, blockSize);
-    }
-
-    @Override
-    public long progress() {
-      return inner.progress();
-    }
-
-    @Override
-    public void close() {
-      inner.close();
-    }
-  }
-
-  private interface Before {
-    void call(String method);
-  }
-
-  private static <T> T proxy(Class<T> type, T target, Before before) {
-    return type.cast(
-        Proxy.newProxyInstance(
-            type.getClassLoader(),
-            new Class<?>[] {type},
-            (_, method, arguments) -> {
-              before.call(method.getName());
-              return invoke(target, method, arguments);
-            }));
-  }
-
-  private static Object invoke(Object target, Method method, Object[] arguments) throws Throwable {
-    try {
-      return method.invoke(target, arguments);
-    } catch (InvocationTargetException e) {
-      throw e.getTargetException();
     }
   }
 }
