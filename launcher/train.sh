@@ -8,7 +8,7 @@ train_log=$train_home/lib/training.log
 rm -f "$train_home/lib/flotilla.aot" "$train_home/lib/flotilla.aot.home"
 
 JDK_JAVA_OPTIONS="-XX:AOTCacheOutput=\"$train_home/lib/flotilla.aot\"" \
-  "$train_home/bin/flotilla" serve --port 0 >"$train_log" 2>&1 &
+  "$train_home/bin/flotilla" serve --device cpu --port 0 >"$train_log" 2>&1 &
 train_server=$!
 trap 'kill -9 "$train_server" 2>/dev/null || true' EXIT
 
