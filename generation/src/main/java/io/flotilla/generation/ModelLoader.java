@@ -68,12 +68,14 @@ final class ModelLoader {
     EngineLimits limits = limits(sizes.maxModelLength());
     Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
     parts.add(router::close);
+    LanguageModel model =
+        new LoadedModel(
+            options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
     LOG.info(
         "Loaded {} in {} s",
         options.model(),
         "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
-    return new LoadedModel(
-        options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+    return model;
   }
 
   private static void describe(List<MemoryPlan> memories) {
