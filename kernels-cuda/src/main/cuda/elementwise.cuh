@@ -13,6 +13,21 @@ extern "C" __global__ void embed(const bf16* table, const int* ids, int columns,
   }
 }
 
+// The same of a part of the table that begins at the id `first`: zeros for ids outside.
+extern "C" __global__ void embed_part(const bf16* table, const int* ids, int first, int rows,
+                                      int columns, long table_stride, float* out,
+                                      long out_stride) {
+  wait_for_previous();
+  let_next_start();
+  int id = ids[blockIdx.x] - first;
+  bool inside = id >= 0 && id < rows;
+  const bf16* from = table + (inside ? id : 0) * table_stride;
+  float* to = out + blockIdx.x * out_stride;
+  for (int i = threadIdx.x; i < columns; i += blockDim.x) {
+    to[i] = inside ? __bfloat162float(from[i]) : 0;
+  }
+}
+
 __device__ __forceinline__ float sum_over_block(float value) {
   __shared__ float partial[32];
   value = sum_over_warp(value);

@@ -76,7 +76,8 @@ final class CudaDevice implements Device {
         new CudaOps(
             launcher,
             new CudaLinear(launcher, cublas),
-            new CudaAttention(launcher, this, multiprocessors, hopper));
+            new CudaAttention(launcher, this, multiprocessors, hopper),
+            new CudaExperts(launcher, hopper));
     return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);
   }
 
