@@ -71,9 +71,7 @@ final class Decoder implements CausalLm {
             attention,
             intermediateColumns(config, parallel, loader.isExpertParallel()),
             experts,
-            experts == null
-                ? 0
-                : ExpertMlp.columns(experts, parallel, loader.isExpertParallel()));
+            experts == null ? 0 : ExpertMlp.columns(experts, parallel, loader.isExpertParallel()));
     this.footprint =
         new Footprint(
             loader.widenedBytes(),

@@ -6,15 +6,14 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.Tensor;
-import io.flotilla.kernels.TensorType;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * Launches mixtures of experts. Rows are routed on the device. Where they are very few, each pair of
- * a row and an expert is computed on its own and two kernels follow the routing; else pairs are
- * sorted by expert and cut into tiles, so that an expert's weights are read once a tile. Only chosen
- * experts are read either way.
+ * Launches mixtures of experts. Rows are routed on the device. Where they are very few, each pair
+ * of a row and an expert is computed on its own and two kernels follow the routing; else pairs are
+ * sorted by expert and cut into tiles, so that an expert's weights are read once a tile. Only
+ * chosen experts are read either way.
  */
 final class CudaExperts {
   private static final int MOST_ROWS_ALONE = 4;
@@ -57,7 +56,8 @@ final class CudaExperts {
     private Launcher.Grid grid(int items, int outputs, boolean gated) {
       if (warpgroups()) {
         int shared = stages * (128 + rows) * 128;
-        return new Launcher.Grid(Math.ceilDiv(outputs, gated ? 64 : 128), items, 1, THREADS, shared);
+        return new Launcher.Grid(
+            Math.ceilDiv(outputs, gated ? 64 : 128), items, 1, THREADS, shared);
       }
       return Launcher.Grid.of(items, Math.ceilDiv(outputs, gated ? 8 : 16), THREADS);
     }
@@ -117,8 +117,7 @@ final class CudaExperts {
   }
 
   /** See {@link io.flotilla.kernels.Ops#mixExperts}. */
-  void mix(
-      long stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
+  void mix(long stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     int pairs = x.rows() * layer.perToken();
     if (x.rows() <= MOST_ROWS_ALONE) {
       Run run = run(stream, x, router, layer, memory, out);
@@ -195,8 +194,7 @@ final class CudaExperts {
     Tensor first = matrices.getFirst();
     long bytes = first.rows() * first.rowBytes();
     long expected = CudaBuffer.address(first) + (matrices.size() - 1) * bytes;
-    if (first.stride() != first.columns()
-        || CudaBuffer.address(matrices.getLast()) != expected) {
+    if (first.stride() != first.columns() || CudaBuffer.address(matrices.getLast()) != expected) {
       throw new IllegalArgumentException("the matrices of experts were not loaded together");
     }
   }
@@ -245,8 +243,7 @@ final class CudaExperts {
     arguments.set(JAVA_LONG, 16, CudaBuffer.address(run.x));
     arguments.set(JAVA_LONG, 24, run.x.stride());
     arguments.set(JAVA_LONG, 32, run.memory.mixed);
-    launcher.launch(
-        tile.kernel("gates"), tile.grid(items, intermediate, true), run.stream);
+    launcher.launch(tile.kernel("gates"), tile.grid(items, intermediate, true), run.stream);
   }
 
   private void down(Run run, long out) {
@@ -279,8 +276,7 @@ final class CudaExperts {
         .number((long) run.out.stride())
         .launch(
             "expert_down_alone",
-            Launcher.Grid.of(
-                run.x.rows(), Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_THREADS),
+            Launcher.Grid.of(run.x.rows(), Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_THREADS),
             run.stream);
   }
 

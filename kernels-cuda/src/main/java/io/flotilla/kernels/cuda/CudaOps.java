@@ -22,8 +22,7 @@ final class CudaOps implements Ops {
   private final CudaAttention attention;
   private final CudaExperts experts;
 
-  CudaOps(
-      Launcher launcher, CudaLinear linear, CudaAttention attention, CudaExperts experts) {
+  CudaOps(Launcher launcher, CudaLinear linear, CudaAttention attention, CudaExperts experts) {
     this.launcher = launcher;
     this.linear = linear;
     this.attention = attention;
