@@ -45,6 +45,11 @@ final class CudaExperts {
       this.stages = stages;
     }
 
+    /** Whether it may be the best for so many rows an expert. */
+    boolean isWorthwhile(int perExpert) {
+      return perExpert <= 4 * rows && rows <= 8 * (perExpert + 4);
+    }
+
     private boolean warpgroups() {
       return stages > 0;
     }
