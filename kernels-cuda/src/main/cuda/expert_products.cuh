@@ -106,7 +106,7 @@ __device__ __forceinline__ void expert_skinny(const ExpertArguments& args) {
 }
 
 #define EXPERT_SKINNY(NAME, TILES, GATED)                                  \
-  extern "C" __global__ void __launch_bounds__(256)                        \
+  extern "C" __global__ void __launch_bounds__(256, TILES == 1 ? 6 : 0)    \
       NAME(const __grid_constant__ ExpertArguments args) {                 \
     expert_skinny<TILES, GATED>(args);                                     \
   }
@@ -119,10 +119,9 @@ EXPERT_SKINNY(expert_down_32, 4, false)
 
 // out[row] = the sum over the row's experts of w x[pair], where every pair is an item of its own: a
 // block computes 16 outputs of a row, its warps share the experts and the sum over k.
-extern "C" __global__ void __launch_bounds__(512)
-    expert_down_alone(const __grid_constant__ ExpertArguments args, const int* experts,
-                      long out_stride) {
-  constexpr int WARPS = 16;
+template <int WARPS>
+__device__ __forceinline__ void expert_down_alone(const ExpertArguments& args, const int* experts,
+                                                  long out_stride) {
   __shared__ float partial[WARPS][17];
   wait_for_previous();
   let_next_start();
@@ -138,7 +137,6 @@ extern "C" __global__ void __launch_bounds__(512)
   const bf16* lower = args.weights + (long)min(base + g + 8, args.outputs - 1) * inputs + t * 8;
   float sums[4] = {};
   const uint4 none = make_uint4(0, 0, 0, 0);
-#pragma unroll 2
   for (int unit = warp; unit < args.per_token * chunks; unit += WARPS) {
     int which = unit / chunks;
     int k = unit % chunks * 64;
@@ -173,6 +171,18 @@ extern "C" __global__ void __launch_bounds__(512)
     }
     args.out[blockIdx.x * out_stride + base + o] = __float2bfloat16_rn(sum);
   }
+}
+
+extern "C" __global__ void __launch_bounds__(512)
+    expert_down_alone_16(const __grid_constant__ ExpertArguments args, const int* experts,
+                         long out_stride) {
+  expert_down_alone<16>(args, experts, out_stride);
+}
+
+extern "C" __global__ void __launch_bounds__(1024)
+    expert_down_alone_32(const __grid_constant__ ExpertArguments args, const int* experts,
+                         long out_stride) {
+  expert_down_alone<32>(args, experts, out_stride);
 }
 
 #if defined(HAS_WARPGROUPS)

@@ -21,7 +21,7 @@ final class CudaExperts {
   private static final int MOST_PER_TOKEN = 32;
   private static final int THREADS = 256;
   private static final int SORT_THREADS = 1024;
-  private static final int DOWN_ALONE_THREADS = 512;
+  private static final int DOWN_ALONE_WARPS = Integer.getInteger("warps", 32);
   private static final int ITEM_BYTES = 16;
   private static final int ALIGNMENT = 256;
 
@@ -156,16 +156,10 @@ final class CudaExperts {
 
   private Tile tile(int pairs, int experts) {
     int perExpert = pairs / experts;
-    if (perExpert <= 3) {
-      return Tile.FEW_8;
+    if (hopper) {
+      return perExpert <= 32 ? Tile.HOPPER_32 : perExpert <= 96 ? Tile.HOPPER_64 : Tile.HOPPER_128;
     }
-    if (perExpert <= 8) {
-      return Tile.FEW_16;
-    }
-    if (!hopper) {
-      return Tile.FEW_32;
-    }
-    return perExpert <= 24 ? Tile.HOPPER_32 : perExpert <= 48 ? Tile.HOPPER_64 : Tile.HOPPER_128;
+    return perExpert <= 3 ? Tile.FEW_8 : perExpert <= 12 ? Tile.FEW_16 : Tile.FEW_32;
   }
 
   private Run run(
@@ -280,8 +274,9 @@ final class CudaExperts {
         .pointer(run.memory.experts)
         .number((long) run.out.stride())
         .launch(
-            "expert_down_alone",
-            Launcher.Grid.of(run.x.rows(), Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_THREADS),
+            "expert_down_alone_" + DOWN_ALONE_WARPS,
+            Launcher.Grid.of(
+                run.x.rows(), Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_WARPS * 32),
             run.stream);
   }
 
