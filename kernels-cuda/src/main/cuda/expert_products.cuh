@@ -23,19 +23,11 @@ struct ExpertArguments {
 // block's 16 rows of weights are 8 gates and the 8 rows of the up matrix that belong to them, so that
 // rows g and g + 8 of a product are a gate and its other factor.
 template <int TILES, bool GATED>
-__device__ __forceinline__ void expert_skinny(const ExpertArguments& args) {
+__device__ __forceinline__ void expert_skinny(const ExpertArguments& args, ExpertItem item,
+                                              const int* sorted, const float* weights) {
   constexpr int WARPS = 8;
   constexpr int STEP = GATED ? 8 : 16;
   __shared__ float partial[WARPS][8 * TILES][17];
-  wait_for_previous();
-  let_next_start();
-  if (blockIdx.x >= *args.item_count) {
-    return;
-  }
-  ExpertItem item = args.items[blockIdx.x];
-  if (item.expert < 0) {
-    return;
-  }
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   int g = lane / 4;
@@ -52,7 +44,7 @@ __device__ __forceinline__ void expert_skinny(const ExpertArguments& args) {
 #pragma unroll
   for (int tile = 0; tile < TILES; tile++) {
     int position = item.first + min(tile * 8 + g, item.count - 1);
-    long row = GATED ? args.sorted[position] / args.per_token : position;
+    long row = GATED ? (sorted == nullptr ? position : sorted[position]) / args.per_token : position;
     activations[tile] = args.x + row * args.x_stride + t * 8;
   }
   float sums[TILES][4] = {};
@@ -98,63 +90,129 @@ __device__ __forceinline__ void expert_skinny(const ExpertArguments& args) {
       other += GATED ? partial[from][r][o + 8] : 0;
     }
     int position = item.first + r;
-    int pair = args.sorted[position];
+    int pair = sorted == nullptr ? position : sorted[position];
     long row = GATED ? position : pair;
-    float value = GATED ? args.pair_weights[pair] * silu(sum) * other : sum;
+    float value = GATED ? weights[sorted == nullptr ? 0 : pair] * silu(sum) * other : sum;
     args.out[row * args.outputs + base + o] = __float2bfloat16_rn(value);
   }
 }
 
-#define EXPERT_SKINNY(NAME, TILES, GATED)                                  \
-  extern "C" __global__ void __launch_bounds__(256, TILES == 1 ? 6 : 0)    \
-      NAME(const __grid_constant__ ExpertArguments args) {                 \
-    expert_skinny<TILES, GATED>(args);                                     \
-  }
-EXPERT_SKINNY(expert_gates_8, 1, true)
-EXPERT_SKINNY(expert_gates_16, 2, true)
-EXPERT_SKINNY(expert_gates_32, 4, true)
-EXPERT_SKINNY(expert_down_8, 1, false)
-EXPERT_SKINNY(expert_down_16, 2, false)
-EXPERT_SKINNY(expert_down_32, 4, false)
-
-// out[row] = the sum over the row's experts of w x[pair], where every pair is an item of its own: a
-// block computes 16 outputs of a row, its warps share the experts and the sum over k.
-template <int WARPS>
-__device__ __forceinline__ void expert_down_alone(const ExpertArguments& args, const int* experts,
-                                                  long out_stride) {
-  __shared__ float partial[WARPS][17];
+template <int TILES, bool GATED>
+__device__ __forceinline__ void expert_few(const ExpertArguments& args) {
   wait_for_previous();
   let_next_start();
+  if (blockIdx.x < *args.item_count) {
+    expert_skinny<TILES, GATED>(args, args.items[blockIdx.x], args.sorted, args.pair_weights);
+  }
+}
+
+#define EXPERT_FEW(NAME, TILES, GATED)               \
+  extern "C" __global__ void __launch_bounds__(256)  \
+      NAME(const __grid_constant__ ExpertArguments args) { \
+    expert_few<TILES, GATED>(args);                  \
+  }
+EXPERT_FEW(expert_gates_8, 1, true)
+EXPERT_FEW(expert_gates_16, 2, true)
+EXPERT_FEW(expert_gates_32, 4, true)
+EXPERT_FEW(expert_down_8, 1, false)
+EXPERT_FEW(expert_down_16, 2, false)
+EXPERT_FEW(expert_down_32, 4, false)
+
+// Very few rows: every pair is an item of its own, and every block finds the experts of its row
+// itself, which takes less time than waiting for a kernel that does. A block is (pair, 8 gates).
+template <int SLOTS>
+__device__ __forceinline__ void expert_gates_alone(const ExpertArguments& args,
+                                                   const RouteArguments& routes) {
+  __shared__ Choice choice;
+  wait_for_previous();
+  let_next_start();
+  int pair = blockIdx.x;
+  if (threadIdx.x < 32) {
+    Choice mine = choose_experts<SLOTS>(routes, pair / args.per_token);
+    if (threadIdx.x == pair % args.per_token) {
+      choice = mine;
+    }
+  }
+  __syncthreads();
+  if (choice.expert >= 0) {
+    expert_skinny<1, true>(args, {choice.expert, pair, 1, 0}, nullptr, &choice.weight);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(256, 6)
+    expert_gates_alone_128(const __grid_constant__ ExpertArguments args,
+                           const __grid_constant__ RouteArguments routes) {
+  expert_gates_alone<4>(args, routes);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    expert_gates_alone_512(const __grid_constant__ ExpertArguments args,
+                           const __grid_constant__ RouteArguments routes) {
+  expert_gates_alone<16>(args, routes);
+}
+
+// 16 x 64 elements of an expert's matrix, as a warp multiplies them.
+struct DownWeights {
+  uint4 a[4];
+};
+
+__device__ __forceinline__ void load_down(DownWeights& to, const bf16* upper, const bf16* lower,
+                                          long offset, bool first, bool second) {
+  const uint4 none = make_uint4(0, 0, 0, 0);
+  to.a[0] = first ? load_streaming(upper + offset) : none;
+  to.a[1] = first ? load_streaming(lower + offset) : none;
+  to.a[2] = second ? load_streaming(upper + offset + 32) : none;
+  to.a[3] = second ? load_streaming(lower + offset + 32) : none;
+}
+
+// out[row] = the sum over the row's experts of w x[pair]: a block is (row, 16 outputs), its warps
+// share the experts and the sum over k. The logits were there before the kernel ahead began, so
+// experts are found, and the first weights loaded, while that one ends.
+template <int SLOTS>
+__device__ __forceinline__ void expert_down_alone(const ExpertArguments& args,
+                                                  const RouteArguments& routes, long out_stride) {
+  constexpr int WARPS = 32;
+  __shared__ float partial[WARPS][17];
+  __shared__ int experts[32];
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
+  if (warp == 0) {
+    experts[lane] = choose_experts<SLOTS>(routes, blockIdx.x).expert;
+  }
+  __syncthreads();
   int g = lane / 4;
   int t = lane % 4;
   int base = blockIdx.y * 16;
   int inputs = args.inputs;
   int chunks = (inputs + 63) / 64;
-  int pair = blockIdx.x * args.per_token;
+  int units = args.per_token * chunks;
   const bf16* upper = args.weights + (long)min(base + g, args.outputs - 1) * inputs + t * 8;
   const bf16* lower = args.weights + (long)min(base + g + 8, args.outputs - 1) * inputs + t * 8;
+  const bf16* x = args.x + (long)blockIdx.x * args.per_token * args.x_stride + t * 8;
+  auto load = [&](DownWeights& to, int unit) {
+    int k = unit % chunks * 64;
+    int expert = unit < units ? experts[unit / chunks] : -1;
+    load_down(to, upper, lower, expert * args.expert_stride + k,
+              expert >= 0 && k + t * 8 < inputs, expert >= 0 && k + 32 + t * 8 < inputs);
+  };
   float sums[4] = {};
   const uint4 none = make_uint4(0, 0, 0, 0);
-  for (int unit = warp; unit < args.per_token * chunks; unit += WARPS) {
-    int which = unit / chunks;
+  DownWeights next;
+  load(next, warp);
+  wait_for_previous();
+  let_next_start();
+  for (int unit = warp; unit < units; unit += WARPS) {
+    DownWeights w = next;
+    load(next, unit + WARPS);
     int k = unit % chunks * 64;
-    int expert = experts[pair + which];
-    bool first = expert >= 0 && k + t * 8 < inputs;
-    bool second = expert >= 0 && k + 32 + t * 8 < inputs;
-    long offset = expert * args.expert_stride + k;
-    const bf16* x = args.x + (long)(pair + which) * args.x_stride + t * 8 + k;
-    uint4 a0 = first ? load_streaming(upper + offset) : none;
-    uint4 a1 = first ? load_streaming(lower + offset) : none;
-    uint4 a2 = second ? load_streaming(upper + offset + 32) : none;
-    uint4 a3 = second ? load_streaming(lower + offset + 32) : none;
-    uint4 b0 = first ? *reinterpret_cast<const uint4*>(x) : none;
-    uint4 b1 = second ? *reinterpret_cast<const uint4*>(x + 32) : none;
-    multiply_add(sums, a0.x, a1.x, a0.y, a1.y, b0.x, b0.y);
-    multiply_add(sums, a0.z, a1.z, a0.w, a1.w, b0.z, b0.w);
-    multiply_add(sums, a2.x, a3.x, a2.y, a3.y, b1.x, b1.y);
-    multiply_add(sums, a2.z, a3.z, a2.w, a3.w, b1.z, b1.w);
+    const bf16* from = x + (unit / chunks) * args.x_stride + k;
+    bool here = experts[unit / chunks] >= 0;
+    uint4 b0 = here && k + t * 8 < inputs ? *reinterpret_cast<const uint4*>(from) : none;
+    uint4 b1 = here && k + 32 + t * 8 < inputs ? *reinterpret_cast<const uint4*>(from + 32) : none;
+    multiply_add(sums, w.a[0].x, w.a[1].x, w.a[0].y, w.a[1].y, b0.x, b0.y);
+    multiply_add(sums, w.a[0].z, w.a[1].z, w.a[0].w, w.a[1].w, b0.z, b0.w);
+    multiply_add(sums, w.a[2].x, w.a[3].x, w.a[2].y, w.a[3].y, b1.x, b1.y);
+    multiply_add(sums, w.a[2].z, w.a[3].z, w.a[2].w, w.a[3].w, b1.z, b1.w);
   }
   // All eight columns are the same row.
   if (t == 0) {
@@ -173,16 +231,16 @@ __device__ __forceinline__ void expert_down_alone(const ExpertArguments& args, c
   }
 }
 
-extern "C" __global__ void __launch_bounds__(512)
-    expert_down_alone_16(const __grid_constant__ ExpertArguments args, const int* experts,
-                         long out_stride) {
-  expert_down_alone<16>(args, experts, out_stride);
+extern "C" __global__ void __launch_bounds__(1024)
+    expert_down_alone_128(const __grid_constant__ ExpertArguments args,
+                          const __grid_constant__ RouteArguments routes, long out_stride) {
+  expert_down_alone<4>(args, routes, out_stride);
 }
 
 extern "C" __global__ void __launch_bounds__(1024)
-    expert_down_alone_32(const __grid_constant__ ExpertArguments args, const int* experts,
-                         long out_stride) {
-  expert_down_alone<32>(args, experts, out_stride);
+    expert_down_alone_512(const __grid_constant__ ExpertArguments args,
+                          const __grid_constant__ RouteArguments routes, long out_stride) {
+  expert_down_alone<16>(args, routes, out_stride);
 }
 
 #if defined(HAS_WARPGROUPS)

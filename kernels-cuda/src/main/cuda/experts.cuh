@@ -4,7 +4,7 @@
 // A pair is a row and one of its experts: pair p is of row p / per_token. Pairs are sorted by
 // expert; an item is some neighbours of one expert that one block computes.
 struct ExpertItem {
-  int expert;  // among those of this rank, or -1 for nothing to do
+  int expert;  // among those of this rank
   int first;   // of the sorted pairs
   int count;
   int unused;
@@ -42,25 +42,21 @@ struct RouteArguments {
   int first_expert;   // of this rank
   int local_experts;  // of this rank
   int normalised;
-  int alone;  // every pair is an item of its own
-  int unused;
   Routing routing;
 };
 
-// A warp a row: the experts with the largest logits, of equals the first, and their softmax over
-// all experts. An expert's weight is never 0.
+// An expert of a row, among those of this rank or -1, and its weight.
+struct Choice {
+  int expert;
+  float weight;
+};
+
+// Lane k of a warp gets the row's choice k: the experts with the largest logits, of equals the first,
+// and their softmax over all experts. An expert's weight is never 0.
 template <int SLOTS>
-__device__ __forceinline__ void route_row(const RouteArguments& args) {
+__device__ __forceinline__ Choice choose_experts(const RouteArguments& args, int row) {
+  constexpr float LEAST = 1.17549435e-38f;
   int lane = threadIdx.x % 32;
-  int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-  wait_for_previous();
-  let_next_start();
-  if (args.alone && blockIdx.x == 0 && threadIdx.x == 0) {
-    *args.routing.item_count = args.rows * args.per_token;
-  }
-  if (row >= args.rows) {
-    return;
-  }
   const float* logits = args.logits + row * args.stride;
   uint32_t keys[SLOTS];
   uint32_t largest = 0;
@@ -74,14 +70,11 @@ __device__ __forceinline__ void route_row(const RouteArguments& args) {
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < SLOTS; i++) {
-    if (keys[i] != 0) {
-      sum += fmaxf(1.17549435e-38f, expf(ordered_value(keys[i]) - top));
-    }
+    sum += keys[i] != 0 ? fmaxf(LEAST, __expf(ordered_value(keys[i]) - top)) : 0;
   }
   sum = sum_over_warp(sum);
   int mine = 0;
-  float weight = 0;
-  float chosen = 0;
+  uint32_t key = 0;
   for (int k = 0; k < args.per_token; k++) {
     uint32_t best = 0;
 #pragma unroll
@@ -99,23 +92,32 @@ __device__ __forceinline__ void route_row(const RouteArguments& args) {
     for (int i = 0; i < SLOTS; i++) {
       keys[i] = i * 32 + lane == expert ? 0 : keys[i];
     }
-    float share = fmaxf(1.17549435e-38f, expf(ordered_value(best) - top)) / sum;
-    chosen += share;
-    if (lane == k) {
-      mine = expert;
-      weight = share;
-    }
+    mine = lane == k ? expert : mine;
+    key = lane == k ? best : key;
   }
+  float weight =
+      lane < args.per_token ? fmaxf(LEAST, __expf(ordered_value(key) - top)) / sum : 0;
+  float chosen = sum_over_warp(weight);
+  int local = mine - args.first_expert;
+  return {local >= 0 && local < args.local_experts ? local : -1,
+          args.normalised ? weight / chosen : weight};
+}
+
+// A warp a row.
+template <int SLOTS>
+__device__ __forceinline__ void route_row(const RouteArguments& args) {
+  int lane = threadIdx.x % 32;
+  int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+  wait_for_previous();
+  let_next_start();
+  if (row >= args.rows) {
+    return;
+  }
+  Choice choice = choose_experts<SLOTS>(args, row);
   if (lane < args.per_token) {
     int pair = row * args.per_token + lane;
-    int local = mine - args.first_expert;
-    local = local >= 0 && local < args.local_experts ? local : -1;
-    args.routing.experts[pair] = local;
-    args.routing.weights[pair] = args.normalised ? weight / chosen : weight;
-    if (args.alone) {
-      args.routing.sorted[pair] = pair;
-      args.routing.items[pair] = {local, pair, 1, 0};
-    }
+    args.routing.experts[pair] = choice.expert;
+    args.routing.weights[pair] = choice.weight;
   }
 }
 

@@ -11,9 +11,9 @@ import java.util.List;
 
 /**
  * Launches mixtures of experts. Rows are routed on the device. Where they are very few, each pair
- * of a row and an expert is computed on its own and two kernels follow the routing; else pairs are
- * sorted by expert and cut into tiles, so that an expert's weights are read once a tile. Only
- * chosen experts are read either way.
+ * of a row and an expert is computed on its own, by two kernels that route for themselves; else
+ * pairs are sorted by expert and cut into tiles, so that an expert's weights are read once a tile.
+ * Only chosen experts are read either way.
  */
 final class CudaExperts {
   private static final int MOST_ROWS_ALONE = 4;
@@ -21,7 +21,7 @@ final class CudaExperts {
   private static final int MOST_PER_TOKEN = 32;
   private static final int THREADS = 256;
   private static final int SORT_THREADS = 1024;
-  private static final int DOWN_ALONE_WARPS = Integer.getInteger("warps", 32);
+  private static final int DOWN_ALONE_THREADS = 1024;
   private static final int ITEM_BYTES = 16;
   private static final int ALIGNMENT = 256;
 
@@ -125,10 +125,7 @@ final class CudaExperts {
   void mix(long stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     int pairs = x.rows() * layer.perToken();
     if (x.rows() <= MOST_ROWS_ALONE) {
-      Run run = run(stream, x, router, layer, memory, out);
-      route(run, true);
-      gates(run, Tile.FEW_8, pairs);
-      downAlone(run);
+      mixAlone(run(stream, x, router, layer, memory, out));
     } else {
       mix(stream, x, router, layer, memory, out, tile(pairs, router.columns()));
     }
@@ -144,11 +141,12 @@ final class CudaExperts {
       Tensor out,
       Tile tile) {
     Run run = run(stream, x, router, layer, memory, out);
-    route(run, false);
+    route(run);
     sort(run, tile);
-    // No expert has a tile that is not full more than once.
+    // An expert has at most one tile that is not full.
     int items = Math.min(run.pairs(), run.localExperts() + run.pairs() / tile.rows);
-    gates(run, tile, items);
+    gates(run);
+    launcher.launch(tile.kernel("gates"), tile.grid(items, layer.intermediateSize(), true), stream);
     down(run, run.memory.results);
     launcher.launch(tile.kernel("down"), tile.grid(items, out.columns(), false), stream);
     sum(run);
@@ -175,8 +173,10 @@ final class CudaExperts {
           "%d of %d experts a token; --device cuda knows %d of %d at most"
               .formatted(layer.perToken(), router.columns(), MOST_PER_TOKEN, MOST_EXPERTS));
     }
-    requireAdjacent(layer.gateUps().stream().flatMap(List::stream).toList());
-    requireAdjacent(layer.downs());
+    List<List<Tensor>> gateUps = layer.gateUps();
+    int experts = gateUps.size();
+    requireAdjacent(gateUps.getFirst().getFirst(), gateUps.getLast().getLast(), 2 * experts);
+    requireAdjacent(layer.downs().getFirst(), layer.downs().getLast(), experts);
     long bytes = bytes(x.rows(), hidden, intermediate, router.columns(), layer.perToken());
     if (memory.bytes() < bytes) {
       throw new IllegalArgumentException(
@@ -189,32 +189,56 @@ final class CudaExperts {
   }
 
   /** Kernels find an expert's matrix by its number. */
-  private static void requireAdjacent(List<Tensor> matrices) {
-    Tensor first = matrices.getFirst();
-    long bytes = first.rows() * first.rowBytes();
-    long expected = CudaBuffer.address(first) + (matrices.size() - 1) * bytes;
-    if (first.stride() != first.columns() || CudaBuffer.address(matrices.getLast()) != expected) {
+  private static void requireAdjacent(Tensor first, Tensor last, int count) {
+    long expected = CudaBuffer.address(first) + (count - 1) * first.rows() * first.rowBytes();
+    if (first.stride() != first.columns() || CudaBuffer.address(last) != expected) {
       throw new IllegalArgumentException("the matrices of experts were not loaded together");
     }
   }
 
-  private void route(Run run, boolean alone) {
-    Tensor router = run.router;
+  private void mixAlone(Run run) {
+    int rows = run.x.rows();
+    gates(run);
+    routes(run);
+    launcher.launch(
+        "expert_gates_alone_" + slots(run),
+        Tile.FEW_8.grid(run.pairs(), run.layer.intermediateSize(), true),
+        run.stream);
+    down(run, CudaBuffer.address(run.out));
+    routes(run);
+    launcher
+        .number((long) run.out.stride())
+        .launch(
+            "expert_down_alone_" + slots(run),
+            Launcher.Grid.of(rows, Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_THREADS),
+            run.stream);
+  }
+
+  /** Experts that a warp's kernel knows. */
+  private static int slots(Run run) {
+    return run.router.columns() <= 128 ? 128 : MOST_EXPERTS;
+  }
+
+  private void route(Run run) {
+    routes(run);
+    launcher.launch(
+        "route_" + slots(run),
+        Launcher.Grid.of(Math.ceilDiv(run.x.rows(), THREADS / 32), THREADS),
+        run.stream);
+  }
+
+  /** The arguments of routing. */
+  private void routes(Run run) {
     MemorySegment arguments = launcher.struct();
-    arguments.set(JAVA_LONG, 0, CudaBuffer.address(router));
-    arguments.set(JAVA_LONG, 8, router.stride());
-    arguments.set(JAVA_INT, 16, router.rows());
-    arguments.set(JAVA_INT, 20, router.columns());
+    arguments.set(JAVA_LONG, 0, CudaBuffer.address(run.router));
+    arguments.set(JAVA_LONG, 8, run.router.stride());
+    arguments.set(JAVA_INT, 16, run.router.rows());
+    arguments.set(JAVA_INT, 20, run.router.columns());
     arguments.set(JAVA_INT, 24, run.layer.perToken());
     arguments.set(JAVA_INT, 28, run.layer.firstExpert());
     arguments.set(JAVA_INT, 32, run.localExperts());
     arguments.set(JAVA_INT, 36, run.layer.normalised() ? 1 : 0);
-    arguments.set(JAVA_INT, 40, alone ? 1 : 0);
-    describe(arguments.asSlice(48), run.memory);
-    launcher.launch(
-        router.columns() <= 128 ? "route_128" : "route_512",
-        Launcher.Grid.of(Math.ceilDiv(router.rows(), THREADS / 32), THREADS),
-        run.stream);
+    describe(arguments.asSlice(40), run.memory);
   }
 
   private static void describe(MemorySegment routing, Memory memory) {
@@ -234,7 +258,8 @@ final class CudaExperts {
         .launch("sort_pairs", Launcher.Grid.of(1, SORT_THREADS), run.stream);
   }
 
-  private void gates(Run run, Tile tile, int items) {
+  /** The arguments of the products with gates. */
+  private void gates(Run run) {
     int intermediate = run.layer.intermediateSize();
     MemorySegment arguments = launcher.struct();
     Tensor gate = run.layer.gateUps().getFirst().getFirst();
@@ -242,9 +267,9 @@ final class CudaExperts {
     arguments.set(JAVA_LONG, 16, CudaBuffer.address(run.x));
     arguments.set(JAVA_LONG, 24, run.x.stride());
     arguments.set(JAVA_LONG, 32, run.memory.mixed);
-    launcher.launch(tile.kernel("gates"), tile.grid(items, intermediate, true), run.stream);
   }
 
+  /** The arguments of the products that follow. */
   private void down(Run run, long out) {
     int intermediate = run.layer.intermediateSize();
     MemorySegment arguments = launcher.struct();
@@ -266,18 +291,6 @@ final class CudaExperts {
     arguments.set(JAVA_INT, 72, first.columns());
     arguments.set(JAVA_INT, 76, first.rows());
     arguments.set(JAVA_INT, 80, run.layer.perToken());
-  }
-
-  private void downAlone(Run run) {
-    down(run, CudaBuffer.address(run.out));
-    launcher
-        .pointer(run.memory.experts)
-        .number((long) run.out.stride())
-        .launch(
-            "expert_down_alone_" + DOWN_ALONE_WARPS,
-            Launcher.Grid.of(
-                run.x.rows(), Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_WARPS * 32),
-            run.stream);
   }
 
   private void sum(Run run) {
