@@ -190,7 +190,7 @@ final class CudaExperts {
 
   /** Kernels find an expert's matrix by its number. */
   private static void requireAdjacent(Tensor first, Tensor last, int count) {
-    long expected = CudaBuffer.address(first) + (count - 1) * first.rows() * first.rowBytes();
+    long expected = CudaBuffer.address(first) + (count - 1L) * first.rows() * first.rowBytes();
     if (first.stride() != first.columns() || CudaBuffer.address(last) != expected) {
       throw new IllegalArgumentException("the matrices of experts were not loaded together");
     }
