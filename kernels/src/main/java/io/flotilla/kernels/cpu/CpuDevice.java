@@ -25,11 +25,15 @@ public final class CpuDevice implements Device {
   private final OpsSelection selection;
   private final String name;
 
-  private CpuDevice(CpuShare share, boolean scalar) {
+  /** Chooses the operations of a device. */
+  private interface Choice {
+    OpsSelection choose(ThreadTeam team, Arena arena);
+  }
+
+  private CpuDevice(CpuShare share, Choice choice) {
     this.share = share;
     this.team = new ThreadTeam(share.threads(), spinNanos(), this::attach);
-    this.selection =
-        scalar ? OpsSelection.scalar(team, "asked for") : OpsSelection.best(team, arena);
+    this.selection = choice.choose(team, arena);
     this.name = "cpu (" + threads(team.threads()) + ", " + selection.name() + ")";
   }
 
@@ -45,7 +49,7 @@ public final class CpuDevice implements Device {
 
   /** A device of a share of the cores, with the fastest operations there are. */
   public static CpuDevice open(CpuShare share) {
-    CpuDevice device = new CpuDevice(share, false);
+    CpuDevice device = new CpuDevice(share, OpsSelection::best);
     if (device.selection.fast()) {
       LOG.info("{}: {}", device.name, device.selection.reason());
     } else {
@@ -66,7 +70,12 @@ public final class CpuDevice implements Device {
 
   /** A device of a share of the cores, with the scalar operations. */
   public static CpuDevice openScalar(CpuShare share) {
-    return new CpuDevice(share, true);
+    return new CpuDevice(share, (team, _) -> OpsSelection.scalar(team, "asked for"));
+  }
+
+  /** A device with the operations on the Vector API, for where kernels are not compiled. */
+  static CpuDevice openVector(int threads) {
+    return new CpuDevice(share(threads), OpsSelection::vector);
   }
 
   private static CpuShare share(int threads) {
@@ -149,7 +158,7 @@ public final class CpuDevice implements Device {
 
   /** Blocks are whole vectors, and chunks of attention are whole blocks. */
   private static KvLayout layout(AttentionShape shape, int blockSize) {
-    if (blockSize < KvLayout.GRANULE || VectorAttention.CHUNK % blockSize != 0) {
+    if (blockSize < KvLayout.GRANULE || TiledAttention.CHUNK % blockSize != 0) {
       throw new IllegalArgumentException(
           "--block-size " + blockSize + " is not supported: on a CPU it is 16, 32, 64 or 128");
     }

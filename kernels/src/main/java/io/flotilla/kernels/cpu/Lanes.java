@@ -1,7 +1,6 @@
 package io.flotilla.kernels.cpu;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
@@ -31,15 +30,8 @@ final class Lanes {
   static final VectorSpecies<Short> NARROW_SHORTS =
       VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, COUNT * Short.SIZE)));
 
-  @SuppressWarnings("restricted")
-  private static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
-
+  private static final MemorySegment ALL = NativeMemory.ALL;
   private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
 
   private static final FloatVector HALF_REBIAS = FloatVector.broadcast(FLOATS, 0x1p112f);
 
@@ -96,34 +88,6 @@ final class Lanes {
         .reinterpretAsFloats();
   }
 
-  static float getFloat(long address) {
-    return ALL.get(FLOAT, address);
-  }
-
-  static void setFloat(long address, float value) {
-    ALL.set(FLOAT, address, value);
-  }
-
-  static int getInt(long address) {
-    return ALL.get(INT, address);
-  }
-
-  static int getByte(long address) {
-    return ALL.get(ValueLayout.JAVA_BYTE, address);
-  }
-
-  static float getHalf(long address) {
-    return Float.float16ToFloat(ALL.get(SHORT, address));
-  }
-
-  static void copy(long from, long to, long bytes) {
-    MemorySegment.copy(ALL, from, ALL, to, bytes);
-  }
-
-  static void clear(long address, long bytes) {
-    ALL.asSlice(address, bytes).fill((byte) 0);
-  }
-
   /**
    * The sum of a vector's lanes, halves onto halves. {@code reduceLanes} promises no order, and the
    * interpreter's differs from the compiler's.
@@ -143,8 +107,8 @@ final class Lanes {
     if (COUNT >= 8) {
       fold(FloatVector.SPECIES_128, address);
     }
-    return (getFloat(address) + getFloat(address + 8))
-        + (getFloat(address + 4) + getFloat(address + 12));
+    return (NativeMemory.getFloat(address) + NativeMemory.getFloat(address + 8))
+        + (NativeMemory.getFloat(address + 4) + NativeMemory.getFloat(address + 12));
   }
 
   private static void fold(VectorSpecies<Float> half, long address) {

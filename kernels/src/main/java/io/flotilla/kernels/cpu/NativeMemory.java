@@ -50,4 +50,32 @@ final class NativeMemory {
   static float half(MemorySegment from, long offset) {
     return Float.float16ToFloat(from.get(SHORT, offset));
   }
+
+  static float getFloat(long address) {
+    return ALL.get(FLOAT, address);
+  }
+
+  static void setFloat(long address, float value) {
+    ALL.set(FLOAT, address, value);
+  }
+
+  static int getInt(long address) {
+    return ALL.get(INT, address);
+  }
+
+  static int getByte(long address) {
+    return ALL.get(ValueLayout.JAVA_BYTE, address);
+  }
+
+  static float getHalf(long address) {
+    return Float.float16ToFloat(ALL.get(SHORT, address));
+  }
+
+  static void copy(long from, long to, long bytes) {
+    MemorySegment.copy(ALL, from, ALL, to, bytes);
+  }
+
+  static void clear(long address, long bytes) {
+    ALL.asSlice(address, bytes).fill((byte) 0);
+  }
 }

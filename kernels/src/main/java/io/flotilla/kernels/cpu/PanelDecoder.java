@@ -65,7 +65,7 @@ interface PanelDecoder {
   private static void q8(long weights, int inputs, long panel) {
     long block = weights;
     for (int i = 0; i < inputs; i += 32, block += TensorType.Q8_0.blockBytes()) {
-      FloatVector scale = Lanes.broadcast(Lanes.getHalf(block));
+      FloatVector scale = Lanes.broadcast(NativeMemory.getHalf(block));
       for (int j = 0; j < 32; j += Lanes.COUNT, panel += STRIDE) {
         Lanes.store(Lanes.loadBytesAsFloats(block + 2 + j).mul(scale), panel);
       }
@@ -83,9 +83,9 @@ interface PanelDecoder {
     long half = 16L / Lanes.COUNT * STRIDE;
     long block = weights;
     for (int i = 0; i < inputs; i += 32, block += type.blockBytes(), panel += 2 * half) {
-      FloatVector scale = Lanes.broadcast(Lanes.getHalf(block));
-      FloatVector minimum = Lanes.broadcast(hasMinimum ? Lanes.getHalf(block + 2) : 0f);
-      int bits = hasFifthBit ? Lanes.getInt(block + fifthBits) : 0;
+      FloatVector scale = Lanes.broadcast(NativeMemory.getHalf(block));
+      FloatVector minimum = Lanes.broadcast(hasMinimum ? NativeMemory.getHalf(block + 2) : 0f);
+      int bits = hasFifthBit ? NativeMemory.getInt(block + fifthBits) : 0;
       long to = panel;
       for (int j = 0; j < 16; j += Lanes.COUNT, to += STRIDE) {
         IntVector packed = Lanes.loadBytes(block + codes + j);
@@ -133,8 +133,8 @@ interface PanelDecoder {
       long block = weights;
       long to = panel;
       for (int i = 0; i < inputs; i += ELEMENTS, block += type.blockBytes()) {
-        float scale = Lanes.getHalf(block);
-        float minimum = Lanes.getHalf(block + 2);
+        float scale = NativeMemory.getHalf(block);
+        float minimum = NativeMemory.getHalf(block + 2);
         long fifthBits = hasFifthBit ? block + 16 : 0;
         long codes = block + (hasFifthBit ? 48 : 16);
         for (int sub = 0; sub < 8; sub++) {
@@ -158,15 +158,16 @@ interface PanelDecoder {
     /** Six bits: the low ones of the first four in bytes 0-3, those of the rest spread. */
     private static int subScale(long scales, int sub) {
       return sub < 4
-          ? Lanes.getByte(scales + sub) & 63
-          : (Lanes.getByte(scales + sub + 4) & 15) | (Lanes.getByte(scales + sub - 4) & 0xC0) >> 2;
+          ? NativeMemory.getByte(scales + sub) & 63
+          : (NativeMemory.getByte(scales + sub + 4) & 15)
+              | (NativeMemory.getByte(scales + sub - 4) & 0xC0) >> 2;
     }
 
     private static int subMinimum(long scales, int sub) {
       return sub < 4
-          ? Lanes.getByte(scales + sub + 4) & 63
-          : (Lanes.getByte(scales + sub + 4) & 0xF0) >> 4
-              | (Lanes.getByte(scales + sub) & 0xC0) >> 2;
+          ? NativeMemory.getByte(scales + sub + 4) & 63
+          : (NativeMemory.getByte(scales + sub + 4) & 0xF0) >> 4
+              | (NativeMemory.getByte(scales + sub) & 0xC0) >> 2;
     }
 
     /** 128 bytes of low nibbles, 64 of high bit pairs, 16 signed sub-scales, the scale. */
@@ -174,14 +175,14 @@ interface PanelDecoder {
       long block = weights;
       long to = panel;
       for (int i = 0; i < inputs; i += ELEMENTS, block += TensorType.Q6_K.blockBytes()) {
-        float scale = Lanes.getHalf(block + 208);
+        float scale = NativeMemory.getHalf(block + 208);
         for (int part = 0; part < 8; part++) {
           // Parts of 32 elements; four of them share 64 bytes of nibbles and 32 of bit pairs.
           int quarter = part & 3;
           long low = block + (part >> 2) * 64L + (quarter & 1) * 32L;
           long high = block + 128 + (part >> 2) * 32L;
           for (int j = 0; j < 32; j += Lanes.COUNT, to += STRIDE) {
-            int subScale = Lanes.getByte(block + 192 + 2L * part + (j >> 4));
+            int subScale = NativeMemory.getByte(block + 192 + 2L * part + (j >> 4));
             IntVector nibble =
                 Lanes.loadBytes(low + j).lanewise(VectorOperators.LSHR, 4 * (quarter >> 1)).and(15);
             IntVector pair =

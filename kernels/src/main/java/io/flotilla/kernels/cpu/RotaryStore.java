@@ -4,7 +4,6 @@ import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.RopeTable;
 import io.flotilla.kernels.Tensor;
-import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
 /** Normalises and rotates the heads of a row, and stores its keys and values in the cache. */
@@ -16,6 +15,7 @@ final class RotaryStore {
   private final AttentionBatch batch;
   private final KvCache cache;
   private final KvLayout layout;
+  private final TileKernels kernels;
 
   RotaryStore(
       @Nullable Tensor queryNorm,
@@ -23,7 +23,8 @@ final class RotaryStore {
       float epsilon,
       RopeTable rope,
       AttentionBatch batch,
-      KvCache cache) {
+      KvCache cache,
+      TileKernels kernels) {
     this.queryNorm = queryNorm;
     this.keyNorm = keyNorm;
     this.epsilon = epsilon;
@@ -31,6 +32,7 @@ final class RotaryStore {
     this.batch = batch;
     this.cache = cache;
     this.layout = KvLayout.of(cache);
+    this.kernels = kernels;
   }
 
   /**
@@ -38,7 +40,7 @@ final class RotaryStore {
    * @param row its index in the step
    */
   void run(long qkv, int row) {
-    int position = Lanes.getInt(NativeMemory.address(batch.positions()) + 4L * row);
+    int position = NativeMemory.getInt(NativeMemory.address(batch.positions()) + 4L * row);
     long headBytes = 4L * layout.headDim();
     long keys = qkv + cache.shape().heads() * headBytes;
     long values = keys + layout.kvHeads() * headBytes;
@@ -54,12 +56,12 @@ final class RotaryStore {
 
   private void turn(long head, @Nullable Tensor norm, long angles) {
     if (norm != null) {
-      VectorOps.normalise(head, NativeMemory.address(norm), layout.headDim(), epsilon, head);
+      kernels.normalise(head, NativeMemory.address(norm), layout.headDim(), epsilon, head);
     }
     if (rope.interleaved()) {
       rotateNeighbours(head, angles, layout.headDim() / 2);
     } else {
-      rotateHalves(head, angles, layout.headDim() / 2);
+      kernels.rotateHalves(head, angles, layout.headDim() / 2);
     }
   }
 
@@ -69,51 +71,34 @@ final class RotaryStore {
     }
   }
 
-  private static void rotateHalves(long head, long angles, int pairs) {
-    long half = 4L * pairs;
-    int whole = Lanes.FLOATS.loopBound(pairs);
-    for (int i = 0; i < whole; i += Lanes.COUNT) {
-      long at = head + 4L * i;
-      FloatVector first = Lanes.load(at);
-      FloatVector second = Lanes.load(at + half);
-      FloatVector cosine = Lanes.load(angles + 4L * i);
-      FloatVector sine = Lanes.load(angles + half + 4L * i);
-      Lanes.store(first.mul(cosine).sub(second.mul(sine)), at);
-      Lanes.store(second.mul(cosine).add(first.mul(sine)), at + half);
-    }
-    for (int i = whole; i < pairs; i++) {
-      long at = head + 4L * i;
-      rotate(at, at + half, angles + 4L * i, angles + half + 4L * i);
-    }
-  }
-
-  private static void rotate(long first, long second, long cosineAt, long sineAt) {
-    float a = Lanes.getFloat(first);
-    float b = Lanes.getFloat(second);
-    float cosine = Lanes.getFloat(cosineAt);
-    float sine = Lanes.getFloat(sineAt);
-    Lanes.setFloat(first, a * cosine - b * sine);
-    Lanes.setFloat(second, b * cosine + a * sine);
+  static void rotate(long first, long second, long cosineAt, long sineAt) {
+    float a = NativeMemory.getFloat(first);
+    float b = NativeMemory.getFloat(second);
+    float cosine = NativeMemory.getFloat(cosineAt);
+    float sine = NativeMemory.getFloat(sineAt);
+    NativeMemory.setFloat(first, a * cosine - b * sine);
+    NativeMemory.setFloat(second, b * cosine + a * sine);
   }
 
   private void store(long keys, long values, int row, int position) {
-    int sequence = Lanes.getInt(NativeMemory.address(batch.rowSequences()) + 4L * row);
+    int sequence = NativeMemory.getInt(NativeMemory.address(batch.rowSequences()) + 4L * row);
     long table =
         NativeMemory.address(batch.blockTables()) + sequence * batch.blockTables().rowBytes();
-    int block = Lanes.getInt(table + 4L * (position / layout.blockSize()));
+    int block = NativeMemory.getInt(table + 4L * (position / layout.blockSize()));
     int token = position % layout.blockSize();
     int headDim = layout.headDim();
     for (int head = 0; head < layout.kvHeads(); head++) {
       long from = 4L * head * headDim;
       long key = NativeMemory.address(cache.keys()) + layout.keys(block, head) + 4L * token;
       for (int i = 0; i < headDim; i++) {
-        Lanes.setFloat(key + i * layout.keyStride(), Lanes.getFloat(keys + from + 4L * i));
+        NativeMemory.setFloat(
+            key + i * layout.keyStride(), NativeMemory.getFloat(keys + from + 4L * i));
       }
       long value =
           NativeMemory.address(cache.values())
               + layout.values(block, head)
               + token * layout.valueStride();
-      Lanes.copy(values + from, value, 4L * headDim);
+      NativeMemory.copy(values + from, value, 4L * headDim);
     }
   }
 }

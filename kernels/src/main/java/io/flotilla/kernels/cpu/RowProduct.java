@@ -95,10 +95,10 @@ interface RowProduct {
     long w = weights;
     for (int i = 0; i < inputs; i += Lanes.COUNT, w += Lanes.COUNT) {
       if (i % 32 == 0) {
-        s0 = Lanes.broadcast(Lanes.getHalf(w));
-        s1 = Lanes.broadcast(Lanes.getHalf(w + stride));
-        s2 = Lanes.broadcast(Lanes.getHalf(w + 2 * stride));
-        s3 = Lanes.broadcast(Lanes.getHalf(w + 3 * stride));
+        s0 = Lanes.broadcast(NativeMemory.getHalf(w));
+        s1 = Lanes.broadcast(NativeMemory.getHalf(w + stride));
+        s2 = Lanes.broadcast(NativeMemory.getHalf(w + 2 * stride));
+        s3 = Lanes.broadcast(NativeMemory.getHalf(w + 3 * stride));
         w += 2;
       }
       FloatVector x0 = Lanes.load(x + 4L * i);
@@ -136,8 +136,8 @@ interface RowProduct {
     long block = weights;
     long from = x;
     for (int i = 0; i < inputs; i += 32, block += type.blockBytes(), from += 128) {
-      FloatVector s0 = Lanes.broadcast(Lanes.getHalf(block));
-      FloatVector s1 = Lanes.broadcast(Lanes.getHalf(block + stride));
+      FloatVector s0 = Lanes.broadcast(NativeMemory.getHalf(block));
+      FloatVector s1 = Lanes.broadcast(NativeMemory.getHalf(block + stride));
       FloatVector m0 = minimum(block, s0, type);
       FloatVector m1 = minimum(block + stride, s1, type);
       for (int j = 0; j < 16; j += Lanes.COUNT) {
@@ -158,7 +158,9 @@ interface RowProduct {
   }
 
   private static FloatVector minimum(long block, FloatVector scale, TensorType type) {
-    return type == TensorType.Q4_1 ? Lanes.broadcast(Lanes.getHalf(block + 2)) : scale.mul(-8f);
+    return type == TensorType.Q4_1
+        ? Lanes.broadcast(NativeMemory.getHalf(block + 2))
+        : scale.mul(-8f);
   }
 
   private static FloatVector low(long address) {

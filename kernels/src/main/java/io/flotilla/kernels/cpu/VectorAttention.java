@@ -1,8 +1,5 @@
 package io.flotilla.kernels.cpu;
 
-import io.flotilla.kernels.AttentionBatch;
-import io.flotilla.kernels.KvCache;
-import io.flotilla.kernels.Tensor;
 import java.lang.foreign.Arena;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
@@ -19,101 +16,24 @@ import jdk.incubator.vector.VectorOperators;
  * elements of the head, so nothing is added across lanes but one sum of weights a query.
  */
 final class VectorAttention {
-  static final int CHUNK = 128;
-  private static final int QUERIES = 16;
+  private static final int CHUNK = TiledAttention.CHUNK;
   private static final int GROUP = 4;
-  private static final long ALIGNMENT = 4096;
 
-  private final ThreadTeam team;
-  private final Arena arena;
-  private final long[] scratch;
-  private long scratchBytes;
-  private int[] tileRows = new int[0];
-  private int[] tileSequences = new int[0];
+  private final WorkerMemory scratch;
 
-  VectorAttention(ThreadTeam team, Arena arena) {
-    this.team = team;
-    this.arena = arena;
-    this.scratch = new long[team.threads()];
+  VectorAttention(int workers, Arena arena) {
+    this.scratch = new WorkerMemory(workers, arena);
   }
 
-  /** See {@link io.flotilla.kernels.Ops#attention}. */
-  void run(Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
-    int kvHeads = cache.shape().kvHeads();
-    int heads = cache.shape().heads() / kvHeads;
-    int rowsPerTile = Math.max(1, QUERIES / heads);
-    int capacity = Math.ceilDiv(rowsPerTile * heads, GROUP) * GROUP;
-    reserve(Scratch.bytes(capacity, cache.shape().headDim()));
-    int rowTiles = cutRows(batch, rowsPerTile);
-    int[] rows = tileRows;
-    int[] sequences = tileSequences;
-    Call call =
-        new Call(
-            NativeMemory.address(queries),
-            queries.rowBytes(),
-            NativeMemory.address(out),
-            out.rowBytes(),
-            NativeMemory.address(batch.positions()),
-            NativeMemory.address(batch.blockTables()),
-            batch.blockTables().rowBytes(),
-            NativeMemory.address(cache.keys()),
-            NativeMemory.address(cache.values()),
-            KvLayout.of(cache),
-            heads,
-            scale);
-    team.run(
-        rowTiles * kvHeads,
-        (tile, worker) -> {
-          int index = tile / kvHeads;
-          int count = Math.min(rowsPerTile, rows[index + 1] - rows[index]);
-          new Task(call, new Scratch(scratch[worker], capacity, call.layout.headDim()))
-              .run(rows[index], count, sequences[index], tile % kvHeads);
-        });
+  /** See {@link TileKernels#attend}. */
+  void attend(AttentionTile tile, int worker) {
+    AttentionCall call = tile.call();
+    int headDim = call.layout().headDim();
+    int capacity = Math.ceilDiv(call.rowsPerTile() * call.heads(), GROUP) * GROUP;
+    long address = scratch.reserve(worker, Scratch.bytes(capacity, headDim));
+    new Task(call, new Scratch(address, capacity, headDim))
+        .run(tile.firstRow(), tile.rows(), tile.sequence(), tile.kvHead());
   }
-
-  /** Cuts the rows into tiles, none over a border of sequences. */
-  private int cutRows(AttentionBatch batch, int rowsPerTile) {
-    int most = batch.rows() / rowsPerTile + batch.sequences() + 1;
-    if (tileRows.length < most) {
-      tileRows = new int[most];
-      tileSequences = new int[most];
-    }
-    long firstRows = NativeMemory.address(batch.firstRows());
-    int tiles = 0;
-    for (int sequence = 0; sequence < batch.sequences(); sequence++) {
-      int end = Lanes.getInt(firstRows + 4L * (sequence + 1));
-      for (int row = Lanes.getInt(firstRows + 4L * sequence); row < end; row += rowsPerTile) {
-        tileRows[tiles] = row;
-        tileSequences[tiles++] = sequence;
-      }
-    }
-    tileRows[tiles] = batch.rows();
-    return tiles;
-  }
-
-  private void reserve(long bytes) {
-    if (bytes > scratchBytes) {
-      scratchBytes = bytes;
-      for (int worker = 0; worker < scratch.length; worker++) {
-        scratch[worker] = arena.allocate(bytes, ALIGNMENT).address();
-      }
-    }
-  }
-
-  /** The operands of one call, as addresses. */
-  private record Call(
-      long queries,
-      long queryRowBytes,
-      long out,
-      long outRowBytes,
-      long positions,
-      long blockTables,
-      long blockTableBytes,
-      long keys,
-      long values,
-      KvLayout layout,
-      int heads,
-      float scale) {}
 
   /**
    * A worker's memory, for {@code capacity} queries.
@@ -166,21 +86,21 @@ final class VectorAttention {
   }
 
   /** One tile: adjacent rows of one sequence, one key-value head. */
-  private record Task(Call call, Scratch scratch) {
+  private record Task(AttentionCall call, Scratch scratch) {
     void run(int firstRow, int rows, int sequence, int kvHead) {
-      int queries = rows * call.heads;
+      int queries = rows * call.heads();
       int padded = Math.ceilDiv(queries, GROUP) * GROUP;
       load(firstRow, queries, padded, kvHead);
-      int firstLimit = Lanes.getInt(call.positions + 4L * firstRow) + 1;
+      int firstLimit = NativeMemory.getInt(call.positions() + 4L * firstRow) + 1;
       int end = firstLimit + rows - 1;
-      long table = call.blockTables + sequence * call.blockTableBytes;
+      long table = call.blockTables() + sequence * call.blockTableBytes();
       for (int from = 0; from < end; from += CHUNK) {
         int count = Math.min(CHUNK, end - from);
         for (int query = 0; query < padded; query += GROUP) {
           score(query, table, from, count, kvHead);
         }
         for (int query = 0; query < queries; query++) {
-          int limit = firstLimit + query / call.heads - from;
+          int limit = firstLimit + query / call.heads() - from;
           weigh(query, Math.min(limit, count), count);
         }
         for (int query = 0; query < padded; query += GROUP) {
@@ -194,39 +114,40 @@ final class VectorAttention {
 
     /** Copies the scaled queries, and clears what is summed; padding queries are zeros. */
     private void load(int firstRow, int queries, int padded, int kvHead) {
-      int headDim = call.layout.headDim();
-      Lanes.clear(scratch.address, Scratch.bytes(scratch.capacity, headDim));
+      int headDim = call.layout().headDim();
+      NativeMemory.clear(scratch.address, Scratch.bytes(scratch.capacity, headDim));
       for (int query = 0; query < queries; query++) {
-        int head = kvHead * call.heads + query % call.heads;
+        int head = kvHead * call.heads() + query % call.heads();
         long from =
-            call.queries
-                + (long) (firstRow + query / call.heads) * call.queryRowBytes
+            call.queries()
+                + (long) (firstRow + query / call.heads()) * call.queryRowBytes()
                 + 4L * head * headDim;
         for (int i = 0; i < headDim; i++) {
-          Lanes.setFloat(scratch.query(query) + 4L * i, Lanes.getFloat(from + 4L * i) * call.scale);
+          NativeMemory.setFloat(
+              scratch.query(query) + 4L * i, NativeMemory.getFloat(from + 4L * i) * call.scale());
         }
       }
       for (int query = 0; query < padded; query++) {
-        Lanes.setFloat(scratch.largest(query), Float.NEGATIVE_INFINITY);
+        NativeMemory.setFloat(scratch.largest(query), Float.NEGATIVE_INFINITY);
       }
     }
 
     private int block(long table, int position) {
-      return Lanes.getInt(table + 4L * (position / call.layout.blockSize()));
+      return NativeMemory.getInt(table + 4L * (position / call.layout().blockSize()));
     }
 
     private long keyVector(long table, int position, int kvHead) {
-      return call.keys
-          + call.layout.keys(block(table, position), kvHead)
-          + 4L * (position % call.layout.blockSize());
+      return call.keys()
+          + call.layout().keys(block(table, position), kvHead)
+          + 4L * (position % call.layout().blockSize());
     }
 
     /** The scores of four queries with the keys of a chunk, two vectors of keys at a time. */
     private void score(int query, long table, int from, int count, int kvHead) {
       long q = scratch.query(query);
       long stride = scratch.headBytes();
-      long keyStride = call.layout.keyStride();
-      int headDim = call.layout.headDim();
+      long keyStride = call.layout().keyStride();
+      int headDim = call.layout().headDim();
       for (int token = 0; token < count; token += 2 * Lanes.COUNT) {
         long keys = keyVector(table, from + token, kvHead);
         boolean isPair = token + Lanes.COUNT < count;
@@ -250,16 +171,16 @@ final class VectorAttention {
         FloatVector a = Lanes.load(keys + i * keyStride);
         FloatVector b = Lanes.load(others + i * keyStride);
         long element = q + 4L * i;
-        FloatVector q0 = Lanes.broadcast(Lanes.getFloat(element));
+        FloatVector q0 = Lanes.broadcast(NativeMemory.getFloat(element));
         a0 = q0.fma(a, a0);
         b0 = q0.fma(b, b0);
-        FloatVector q1 = Lanes.broadcast(Lanes.getFloat(element + stride));
+        FloatVector q1 = Lanes.broadcast(NativeMemory.getFloat(element + stride));
         a1 = q1.fma(a, a1);
         b1 = q1.fma(b, b1);
-        FloatVector q2 = Lanes.broadcast(Lanes.getFloat(element + 2 * stride));
+        FloatVector q2 = Lanes.broadcast(NativeMemory.getFloat(element + 2 * stride));
         a2 = q2.fma(a, a2);
         b2 = q2.fma(b, b2);
-        FloatVector q3 = Lanes.broadcast(Lanes.getFloat(element + 3 * stride));
+        FloatVector q3 = Lanes.broadcast(NativeMemory.getFloat(element + 3 * stride));
         a3 = q3.fma(a, a3);
         b3 = q3.fma(b, b3);
       }
@@ -278,11 +199,11 @@ final class VectorAttention {
     /** Turns the scores below the limit into weights, all others of the chunk into zeros. */
     private void weigh(int query, int limit, int count) {
       long scores = scratch.scores(query);
-      FloatVector largest = Lanes.broadcast(Lanes.getFloat(scratch.largest(query)));
+      FloatVector largest = Lanes.broadcast(NativeMemory.getFloat(scratch.largest(query)));
       for (int token = 0; token < count; token += Lanes.COUNT) {
         largest = largest.max(masked(scores, token, limit));
       }
-      float before = Lanes.getFloat(scratch.largest(query));
+      float before = NativeMemory.getFloat(scratch.largest(query));
       float after = largest.reduceLanes(VectorOperators.MAX);
       FloatVector sum = Lanes.zero();
       for (int token = 0; token < count; token += Lanes.COUNT) {
@@ -293,8 +214,8 @@ final class VectorAttention {
       FloatVector rescaling = Lanes.exp(Lanes.broadcast(before - after));
       long sumAt = scratch.weightSum(query);
       Lanes.store(Lanes.load(sumAt).fma(rescaling, sum), sumAt);
-      Lanes.setFloat(scratch.largest(query), after);
-      Lanes.setFloat(scratch.rescaling(query), rescaling.lane(0));
+      NativeMemory.setFloat(scratch.largest(query), after);
+      NativeMemory.setFloat(scratch.rescaling(query), rescaling.lane(0));
     }
 
     private static FloatVector masked(long scores, int token, int limit) {
@@ -308,7 +229,7 @@ final class VectorAttention {
 
     /** Rescales the sums of four queries and adds a chunk's weighted values to them. */
     private void addValues(int query, long table, int from, int count, int kvHead) {
-      int vectors = Math.ceilDiv(call.layout.headDim(), Lanes.COUNT);
+      int vectors = Math.ceilDiv(call.layout().headDim(), Lanes.COUNT);
       for (int vector = 0; vector < vectors; vector += 2) {
         long second = Math.min(vector + 1, vectors - 1) - (long) vector;
         addVectors(query, vector, second * Lanes.BYTES, table, from, count, kvHead);
@@ -319,18 +240,18 @@ final class VectorAttention {
         int query, int vector, long second, long table, int from, int count, int kvHead) {
       long sums = scratch.sum(query) + (long) vector * Lanes.BYTES;
       long stride = scratch.headBytes();
-      int blockSize = call.layout.blockSize();
+      int blockSize = call.layout().blockSize();
       rescale(query, sums, second);
       for (int token = 0; token < count; token += blockSize) {
         long values =
-            call.values
-                + call.layout.values(block(table, from + token), kvHead)
+            call.values()
+                + call.layout().values(block(table, from + token), kvHead)
                 + (long) vector * Lanes.BYTES;
         addBlock(
             scratch.scores(query) + 4L * token,
             values,
             second,
-            call.layout.valueStride(),
+            call.layout().valueStride(),
             Math.min(blockSize, count - token),
             sums,
             stride);
@@ -339,7 +260,7 @@ final class VectorAttention {
 
     private void rescale(int query, long sums, long second) {
       for (int i = 0; i < GROUP; i++) {
-        float rescaling = Lanes.getFloat(scratch.rescaling(query + i));
+        float rescaling = NativeMemory.getFloat(scratch.rescaling(query + i));
         long at = sums + i * scratch.headBytes();
         FloatVector a = Lanes.load(at).mul(rescaling);
         FloatVector b = Lanes.load(at + second).mul(rescaling);
@@ -369,16 +290,16 @@ final class VectorAttention {
         FloatVector a = Lanes.load(v);
         FloatVector b = Lanes.load(v + second);
         long weight = weights + 4L * i;
-        FloatVector w0 = Lanes.broadcast(Lanes.getFloat(weight));
+        FloatVector w0 = Lanes.broadcast(NativeMemory.getFloat(weight));
         a0 = w0.fma(a, a0);
         b0 = w0.fma(b, b0);
-        FloatVector w1 = Lanes.broadcast(Lanes.getFloat(weight + 4L * CHUNK));
+        FloatVector w1 = Lanes.broadcast(NativeMemory.getFloat(weight + 4L * CHUNK));
         a1 = w1.fma(a, a1);
         b1 = w1.fma(b, b1);
-        FloatVector w2 = Lanes.broadcast(Lanes.getFloat(weight + 8L * CHUNK));
+        FloatVector w2 = Lanes.broadcast(NativeMemory.getFloat(weight + 8L * CHUNK));
         a2 = w2.fma(a, a2);
         b2 = w2.fma(b, b2);
-        FloatVector w3 = Lanes.broadcast(Lanes.getFloat(weight + 12L * CHUNK));
+        FloatVector w3 = Lanes.broadcast(NativeMemory.getFloat(weight + 12L * CHUNK));
         a3 = w3.fma(a, a3);
         b3 = w3.fma(b, b3);
       }
@@ -396,14 +317,15 @@ final class VectorAttention {
     private void finish(int query, int firstRow, int kvHead) {
       Lanes.store(Lanes.load(scratch.weightSum(query)), scratch.spare());
       float inverse = 1f / Lanes.sumStored(scratch.spare());
-      int headDim = call.layout.headDim();
-      int head = kvHead * call.heads + query % call.heads;
+      int headDim = call.layout().headDim();
+      int head = kvHead * call.heads() + query % call.heads();
       long to =
-          call.out
-              + (long) (firstRow + query / call.heads) * call.outRowBytes
+          call.out()
+              + (long) (firstRow + query / call.heads()) * call.outRowBytes()
               + 4L * head * headDim;
       for (int i = 0; i < headDim; i++) {
-        Lanes.setFloat(to + 4L * i, Lanes.getFloat(scratch.sum(query) + 4L * i) * inverse);
+        NativeMemory.setFloat(
+            to + 4L * i, NativeMemory.getFloat(scratch.sum(query) + 4L * i) * inverse);
       }
     }
   }

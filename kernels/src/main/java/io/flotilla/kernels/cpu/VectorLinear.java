@@ -1,10 +1,8 @@
 package io.flotilla.kernels.cpu;
 
-import io.flotilla.kernels.Tensor;
+import io.flotilla.kernels.TensorType;
 import java.lang.foreign.Arena;
-import java.util.List;
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products on the Vector API. Every output is a sum along K in one vector accumulator, lane
@@ -23,159 +21,94 @@ final class VectorLinear {
   private static final long ROW_BLOCK_BYTES = 192 << 10;
   private static final int FEW_ROWS = 8;
   private static final int FEW_ROWS_OUTPUTS = 8;
-  private static final int TILES_PER_THREAD = 4;
 
   /** Accumulators of one micro-tile, stored to be summed. */
   private static final long SUM_BYTES = 16L * Lanes.BYTES;
 
-  private static final long SCRATCH_ALIGNMENT = 4096;
+  private final WorkerMemory panels;
+  private final WorkerMemory paddings;
+  private final WorkerMemory sums;
 
-  private final ThreadTeam team;
-  private final Arena arena;
-  private final long[] panels;
-  private final long[] sums;
-  private long panelBytes;
-  private long padded;
-  private long paddedBytes;
-
-  VectorLinear(ThreadTeam team, Arena arena) {
-    this.team = team;
-    this.arena = arena;
-    this.panels = new long[team.threads()];
-    this.sums = new long[team.threads()];
-    for (int worker = 0; worker < sums.length; worker++) {
-      sums[worker] = arena.allocate(SUM_BYTES, SCRATCH_ALIGNMENT).address();
-    }
+  VectorLinear(int workers, Arena arena) {
+    this.panels = new WorkerMemory(workers, arena);
+    this.paddings = new WorkerMemory(workers, arena);
+    this.sums = new WorkerMemory(workers, arena);
   }
 
-  /** One matrix of a product, and where its outputs go. */
-  private record Matrix(
-      long weights,
-      long rowBytes,
-      int outputs,
-      PanelDecoder decoder,
-      @Nullable RowProduct rowProduct,
-      long bias,
-      long out) {}
-
-  /** The input: rows of whole vectors. */
-  private record Input(long address, long rowBytes, int rows, int columns) {
-    long row(int index) {
-      return address + index * rowBytes;
-    }
-
-    int vectors() {
-      return Math.ceilDiv(columns, Lanes.COUNT);
-    }
+  /** See {@link TileKernels#mostOutputs}: few rows pass over a panel in the first-level cache. */
+  static int mostOutputs(int rows, int columns, TensorType type) {
+    boolean isStored = rows > 1 || RowProduct.of(type) == null;
+    int most = rows <= FEW_ROWS && isStored ? FEW_ROWS_OUTPUTS : MAX_PANEL_OUTPUTS;
+    return (int) Math.min(PANEL_BYTES / ((long) vectors(columns) * Lanes.BYTES), most);
   }
 
-  /** See {@link io.flotilla.kernels.Ops#linear}. */
-  void run(Tensor x, List<Tensor> weights, @Nullable List<Tensor> biases, Tensor out) {
-    if (x.rows() == 0) {
-      return;
-    }
-    Input input = input(x);
-    int outputs = out.columns();
-    boolean isStored =
-        input.rows > 1 || weights.stream().anyMatch(w -> RowProduct.of(w.type()) == null);
-    int panelOutputs = panelOutputs(input, outputs, isStored);
-    reservePanels((long) panelOutputs * input.vectors() * Lanes.BYTES);
-    int[] firstTiles = new int[weights.size() + 1];
-    Matrix[] matrices = new Matrix[weights.size()];
-    int column = 0;
-    for (int i = 0; i < matrices.length; i++) {
-      Tensor weight = weights.get(i);
-      matrices[i] =
-          new Matrix(
-              NativeMemory.address(weight),
-              weight.rowBytes(),
-              weight.rows(),
-              PanelDecoder.of(weight.type()),
-              x.columns() % Lanes.COUNT == 0 ? RowProduct.of(weight.type()) : null,
-              biases == null ? 0 : NativeMemory.address(biases.get(i)),
-              NativeMemory.address(out) + 4L * column);
-      firstTiles[i + 1] = firstTiles[i] + Math.ceilDiv(weight.rows(), panelOutputs);
-      column += weight.rows();
-    }
-    long outRowBytes = out.rowBytes();
-    team.run(
-        firstTiles[matrices.length],
-        (tile, worker) -> {
-          int i = 0;
-          while (tile >= firstTiles[i + 1]) {
-            i++;
-          }
-          int first = (tile - firstTiles[i]) * panelOutputs;
-          int count = Math.min(panelOutputs, matrices[i].outputs - first);
-          new Tile(matrices[i], input, outRowBytes, panels[worker], sums[worker]).run(first, count);
-        });
+  /** See {@link TileKernels#multiply}. */
+  void multiply(LinearTile tile, int worker) {
+    int vectors = vectors(tile.columns());
+    int quads = Math.ceilDiv(tile.outputs(), PanelDecoder.WIDTH);
+    long panel = panels.reserve(worker, (long) quads * vectors * PanelDecoder.STRIDE);
+    new Product(padded(tile, worker), panel, sums.reserve(worker, SUM_BYTES)).run();
   }
 
-  /** The input as it lies, or padded with zeros where rows are no whole vectors. */
-  private Input input(Tensor x) {
-    if (x.columns() % Lanes.COUNT == 0) {
-      return new Input(NativeMemory.address(x), x.rowBytes(), x.rows(), x.columns());
-    }
-    long rowBytes = (long) Math.ceilDiv(x.columns(), Lanes.COUNT) * Lanes.BYTES;
-    long needed = rowBytes * x.rows();
-    if (needed > paddedBytes) {
-      paddedBytes = needed;
-      padded = arena.allocate(needed, SCRATCH_ALIGNMENT).address();
-    }
-    for (int row = 0; row < x.rows(); row++) {
-      long to = padded + row * rowBytes;
-      Lanes.clear(to + rowBytes - Lanes.BYTES, Lanes.BYTES);
-      Lanes.copy(NativeMemory.address(x) + row * x.rowBytes(), to, 4L * x.columns());
-    }
-    return new Input(padded, rowBytes, x.rows(), x.columns());
+  private static int vectors(int columns) {
+    return Math.ceilDiv(columns, Lanes.COUNT);
   }
 
-  /** Few rows pass over a panel that stays in the first-level cache. */
-  private int panelOutputs(Input input, int outputs, boolean isStored) {
-    long fitting = PANEL_BYTES / ((long) input.vectors() * Lanes.BYTES);
-    int most = input.rows <= FEW_ROWS && isStored ? FEW_ROWS_OUTPUTS : MAX_PANEL_OUTPUTS;
-    int shared = outputs / (team.threads() * TILES_PER_THREAD);
-    int wanted = (int) Math.min(Math.min(fitting, most), shared);
-    return Math.max(wanted / PanelDecoder.WIDTH, 1) * PanelDecoder.WIDTH;
+  /** The tile with rows of whole vectors: as they lie, or padded with zeros. */
+  private LinearTile padded(LinearTile tile, int worker) {
+    if (tile.columns() % Lanes.COUNT == 0) {
+      return tile;
+    }
+    long stride = (long) vectors(tile.columns()) * Lanes.BYTES;
+    long padded = paddings.reserve(worker, stride * tile.rows());
+    for (int row = 0; row < tile.rows(); row++) {
+      long to = padded + row * stride;
+      NativeMemory.clear(to + stride - Lanes.BYTES, Lanes.BYTES);
+      NativeMemory.copy(tile.x() + row * tile.xStride(), to, 4L * tile.columns());
+    }
+    return tile.withRows(padded, stride);
   }
 
-  private void reservePanels(long bytes) {
-    if (bytes > panelBytes) {
-      panelBytes = Math.max(bytes, PANEL_BYTES);
-      for (int worker = 0; worker < panels.length; worker++) {
-        panels[worker] = arena.allocate(panelBytes, SCRATCH_ALIGNMENT).address();
+  /** A tile being computed, with the worker's memory for widened weights and for sums. */
+  private record Product(LinearTile tile, long panel, long sums) {
+    void run() {
+      RowProduct product = RowProduct.of(tile.type());
+      if (tile.rows() > 1 || product == null || tile.columns() % Lanes.COUNT != 0) {
+        multiply(0, tile.outputs());
+        return;
       }
-    }
-  }
-
-  /** A worker's share: some outputs of one matrix for all rows. */
-  private record Tile(Matrix matrix, Input input, long outRowBytes, long panel, long sums) {
-    void run(int first, int count) {
-      RowProduct product = matrix.rowProduct;
-      if (input.rows == 1 && product != null) {
-        // Four rows a quarter of the tile apart, so that each is read on from where it ended: short
-        // jumping streams would leave the hardware's prefetching behind.
-        int quarter = count / PanelDecoder.WIDTH;
-        for (int i = 0; i < quarter; i++) {
-          long weights = matrix.weights + (first + i) * matrix.rowBytes;
-          product.multiply(input.address, weights, quarter * matrix.rowBytes, input.columns, sums);
-          for (int j = 0; j < PanelDecoder.WIDTH; j++) {
-            finish(sums + (long) j * Lanes.BYTES, 0, first + i + j * quarter);
-          }
+      // Four rows a quarter of the tile apart, so that each is read on from where it ended: short
+      // jumping streams would leave the hardware's prefetching behind.
+      int quarter = tile.outputs() / PanelDecoder.WIDTH;
+      for (int i = 0; i < quarter; i++) {
+        long stride = quarter * tile.weightStride();
+        product.multiply(tile.x(), weights(i), stride, tile.columns(), sums);
+        for (int j = 0; j < PanelDecoder.WIDTH; j++) {
+          finish(sums + (long) j * Lanes.BYTES, 0, i + j * quarter);
         }
-        int whole = quarter * PanelDecoder.WIDTH;
-        multiply(first + whole, count - whole);
-      } else {
-        multiply(first, count);
       }
+      int whole = quarter * PanelDecoder.WIDTH;
+      multiply(whole, tile.outputs() - whole);
+    }
+
+    private long weights(int output) {
+      return tile.weights() + output * tile.weightStride();
+    }
+
+    private int vectors() {
+      return VectorLinear.vectors(tile.columns());
+    }
+
+    private long row(int row) {
+      return tile.x() + row * tile.xStride();
     }
 
     private void multiply(int first, int count) {
       decode(first, count);
-      long quadBytes = (long) input.vectors() * PanelDecoder.STRIDE;
-      int rowBlock = Math.toIntExact(Math.max(ROW_BLOCK_BYTES / input.rowBytes / 4, 1) * 4);
-      for (int row = 0; row < input.rows; row += rowBlock) {
-        int rows = Math.min(rowBlock, input.rows - row);
+      long quadBytes = (long) vectors() * PanelDecoder.STRIDE;
+      int rowBlock = Math.toIntExact(Math.max(ROW_BLOCK_BYTES / tile.xStride() / 4, 1) * 4);
+      for (int row = 0; row < tile.rows(); row += rowBlock) {
+        int rows = Math.min(rowBlock, tile.rows() - row);
         for (int quad = 0; quad < count; quad += PanelDecoder.WIDTH) {
           int outputs = Math.min(PanelDecoder.WIDTH, count - quad);
           long weights = panel + quad / PanelDecoder.WIDTH * quadBytes;
@@ -185,38 +118,39 @@ final class VectorLinear {
     }
 
     private void decode(int first, int count) {
-      long quadBytes = (long) input.vectors() * PanelDecoder.STRIDE;
+      long quadBytes = (long) vectors() * PanelDecoder.STRIDE;
       for (int i = 0; i < count; i++) {
         long to =
             panel
                 + i / PanelDecoder.WIDTH * quadBytes
                 + (long) (i % PanelDecoder.WIDTH) * Lanes.BYTES;
-        decodeRow(matrix.weights + (first + i) * matrix.rowBytes, to);
+        decodeRow(weights(first + i), to);
       }
     }
 
     private void decodeRow(long weights, long to) {
-      int whole = input.columns / Lanes.COUNT * Lanes.COUNT;
-      matrix.decoder.decode(weights, whole, to);
-      if (whole < input.columns) {
+      PanelDecoder decoder = PanelDecoder.of(tile.type());
+      int whole = tile.columns() / Lanes.COUNT * Lanes.COUNT;
+      decoder.decode(weights, whole, to);
+      if (whole < tile.columns()) {
         // Only types without blocks have such rows: the rest is decoded from a padded copy.
-        int bytes = Math.toIntExact(matrix.rowBytes / input.columns);
-        Lanes.clear(sums, Lanes.BYTES);
-        Lanes.copy(weights + (long) whole * bytes, sums, (long) (input.columns - whole) * bytes);
-        matrix.decoder.decode(
-            sums, Lanes.COUNT, to + (long) (whole / Lanes.COUNT) * PanelDecoder.STRIDE);
+        int bytes = Math.toIntExact(tile.weightStride() / tile.columns());
+        NativeMemory.clear(sums, Lanes.BYTES);
+        NativeMemory.copy(
+            weights + (long) whole * bytes, sums, (long) (tile.columns() - whole) * bytes);
+        decoder.decode(sums, Lanes.COUNT, to + (long) (whole / Lanes.COUNT) * PanelDecoder.STRIDE);
       }
     }
 
     private void multiplyQuad(int row, int rows, long weights, int output, int outputs) {
-      int vectors = input.vectors();
+      int vectors = vectors();
       int done = 0;
       for (; done + 4 <= rows; done += 4) {
-        fourRows(input.row(row + done), input.rowBytes, weights, vectors, sums);
+        fourRows(row(row + done), tile.xStride(), weights, vectors, sums);
         finish(row + done, 4, output, outputs);
       }
       for (; done < rows; done++) {
-        oneRow(input.row(row + done), weights, vectors, sums);
+        oneRow(row(row + done), weights, vectors, sums);
         finish(row + done, 1, output, outputs);
       }
     }
@@ -232,8 +166,8 @@ final class VectorLinear {
 
     private void finish(long accumulator, int row, int output) {
       float sum = Lanes.sumStored(accumulator);
-      float bias = matrix.bias == 0 ? 0f : Lanes.getFloat(matrix.bias + 4L * output);
-      Lanes.setFloat(matrix.out + row * outRowBytes + 4L * output, sum + bias);
+      float bias = tile.bias() == 0 ? 0f : NativeMemory.getFloat(tile.bias() + 4L * output);
+      NativeMemory.setFloat(tile.out() + row * tile.outStride() + 4L * output, sum + bias);
     }
   }
 

@@ -25,7 +25,7 @@ final class VectorSummation {
         add(to[0], from[i], to[0], to[0], start, next);
       }
       for (int i = 1; i < to.length; i++) {
-        Lanes.copy(to[0] + start, to[i] + start, next - start);
+        NativeMemory.copy(to[0] + start, to[i] + start, next - start);
       }
     }
   }
@@ -39,9 +39,9 @@ final class VectorSummation {
       Lanes.store(sum, d + at);
     }
     for (long at = whole; at < end; at += 4) {
-      float sum = Lanes.getFloat(a + at) + Lanes.getFloat(b + at);
-      Lanes.setFloat(c + at, sum);
-      Lanes.setFloat(d + at, sum);
+      float sum = NativeMemory.getFloat(a + at) + NativeMemory.getFloat(b + at);
+      NativeMemory.setFloat(c + at, sum);
+      NativeMemory.setFloat(d + at, sum);
     }
   }
 }

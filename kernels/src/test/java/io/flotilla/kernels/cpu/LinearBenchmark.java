@@ -6,6 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import jdk.incubator.vector.FloatVector;
@@ -51,9 +52,13 @@ public class LinearBenchmark {
   @Param({"1", "8", "512"})
   private int rows;
 
+  /** Whether kernels are those in C, or those on the Vector API. */
+  @Param({"true", "false"})
+  private boolean compiled;
+
   private final Arena arena = Arena.ofShared();
   private ThreadTeam team;
-  private VectorLinear linear;
+  private TiledLinear linear;
   private MemorySegment weights;
   private Tensor[][] layers;
   private Tensor x;
@@ -67,7 +72,7 @@ public class LinearBenchmark {
   @Setup
   public void allocate() {
     team = new ThreadTeam(THREADS);
-    linear = new VectorLinear(team, arena);
+    linear = new TiledLinear(team, kernels());
     layers = new Tensor[LAYERS][SHAPES.length];
     long layerBytes = 0;
     for (int[] shape : SHAPES) {
@@ -87,6 +92,14 @@ public class LinearBenchmark {
     x = floats(rows, 3072);
     out = floats(rows, 6144);
     cached = arena.allocate(THREADS * 4096L, 64);
+  }
+
+  private TileKernels kernels() {
+    if (compiled) {
+      CompiledLibrary library = Objects.requireNonNull(CompiledLibrary.found());
+      return new CompiledKernels(library.symbols(), THREADS, arena);
+    }
+    return new VectorKernels(THREADS, arena);
   }
 
   private Tensor floats(int rows, int columns) {
@@ -113,7 +126,7 @@ public class LinearBenchmark {
         linear.run(view(x, weight.columns()), List.of(weight), null, view(out, weight.rows()));
       }
     }
-    return Lanes.getFloat(NativeMemory.address(out));
+    return NativeMemory.getFloat(NativeMemory.address(out));
   }
 
   private Tensor view(Tensor tensor, int columns) {
