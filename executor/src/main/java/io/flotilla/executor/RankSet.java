@@ -47,12 +47,7 @@ final class RankSet {
     this.config = config;
     this.devices = List.copyOf(devices);
     this.failure = failure;
-    int blocks = Integer.MAX_VALUE;
-    for (int stage = 0; stage < layout.stages().size(); stage++) {
-      long block = layout.kvBlockBytes(stage, config, devices.getFirst(), options.blockSize());
-      blocks = Math.min(blocks, MemoryPlan.fittingBlocks(options, block));
-    }
-    this.kvBlocks = blocks;
+    this.kvBlocks = layout.kvBlocks(options, config, devices.getFirst());
     this.places = places(layout, devices, interconnect, failure.abort());
   }
 
