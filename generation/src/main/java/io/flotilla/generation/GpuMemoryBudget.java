@@ -71,6 +71,23 @@ record GpuMemoryBudget(
     return left;
   }
 
+  /**
+   * What is left for the KV cache of a rank that is planned.
+   *
+   * @param besides bytes of everything else
+   * @throws IllegalArgumentException with the arithmetic, when nothing is
+   */
+  static long left(double utilization, DeviceMemory memory, long besides) {
+    long left = (long) (utilization * memory.total()) - besides - RESERVE;
+    if (left <= 0) {
+      throw new IllegalArgumentException(
+          "--gpu-memory-utilization %.2f of %s is %s too little for %s of weights and activations and a reserve of %s"
+              .formatted(
+                  utilization, size(memory.total()), size(-left), size(besides), size(RESERVE)));
+    }
+    return left;
+  }
+
   private static String size(long bytes) {
     return String.format(Locale.ROOT, "%.2f GiB", bytes / (double) (1 << 30));
   }
