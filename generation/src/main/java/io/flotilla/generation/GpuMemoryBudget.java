@@ -73,6 +73,11 @@ record GpuMemoryBudget(
     return hidden * (matrices + experts.count());
   }
 
+  /** What a mixture of experts keeps of a row and one of its experts. */
+  static long pairBytes(long hidden, long intermediate) {
+    return BF16 * (hidden + intermediate) + PAIR_BYTES;
+  }
+
   /** Activations of a row. */
   private static long rowBytes(ModelConfig config, Layout layout) {
     long hidden = config.hiddenSize();
@@ -84,7 +89,7 @@ record GpuMemoryBudget(
       intermediate = Math.max(intermediate, experts.intermediateSize());
       mixture =
           (long) F32 * experts.count()
-              + experts.perToken() * (BF16 * (hidden + experts.intermediateSize()) + PAIR_BYTES);
+              + experts.perToken() * pairBytes(hidden, experts.intermediateSize());
     }
     return F32 * hidden
         + BF16
@@ -127,6 +132,23 @@ record GpuMemoryBudget(
                   size(logits),
                   size(RESERVE),
                   size(-left)));
+    }
+    return left;
+  }
+
+  /**
+   * What is left for the KV cache of a rank that is planned.
+   *
+   * @param besides bytes of everything else
+   * @throws IllegalArgumentException with the arithmetic, when nothing is
+   */
+  static long left(double utilization, DeviceMemory memory, long besides) {
+    long left = (long) (utilization * memory.total()) - besides - RESERVE;
+    if (left <= 0) {
+      throw new IllegalArgumentException(
+          "--gpu-memory-utilization %.2f of %s is %s too little for %s of weights and activations and a reserve of %s"
+              .formatted(
+                  utilization, size(memory.total()), size(-left), size(besides), size(RESERVE)));
     }
     return left;
   }

@@ -75,22 +75,13 @@ public interface Ops {
   void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
 
   /**
-   * Bytes of memory that {@link #mixExperts} works in.
-   *
-   * @param rows at most
-   * @param intermediate columns between the matrices of an expert
-   * @param experts of the model, of which {@code perToken} compute a row
-   */
-  long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken);
-
-  /**
    * A mixture of experts (arXiv 2101.03961, 2401.04088): a row is computed by the {@code perToken}
    * experts with the largest softmax of its router's logits, of equals the first, and {@code out[r]
    * = sum_e w_e down_e(silu(gate_e x[r]) * up_e x[r])} over those of them that this rank holds.
    *
    * @param x {@code [rows, hidden]}
    * @param router the logits of all experts, F32 {@code [rows, experts]}
-   * @param memory {@link #mixtureBytes} of it or more
+   * @param memory {@link Device#mixtureBytes} of it or more
    * @param out {@code [rows, hidden]}
    */
   void mixExperts(

@@ -222,6 +222,11 @@ final class CudaDevice implements Device {
   }
 
   @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return CudaExperts.bytes(rows, hidden, intermediate, experts, perToken);
+  }
+
+  @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
     if (blockSize < CudaAttention.PAGE || Integer.bitCount(blockSize) != 1) {
       throw new IllegalArgumentException(

@@ -151,11 +151,6 @@ final class CudaOps implements Ops {
   }
 
   @Override
-  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
-    return CudaExperts.bytes(rows, hidden, intermediate, experts, perToken);
-  }
-
-  @Override
   public void mixExperts(
       Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     experts.mix(CudaStream.handle(stream), x, router, layer, memory, out);

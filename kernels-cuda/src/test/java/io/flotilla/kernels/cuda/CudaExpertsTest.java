@@ -188,7 +188,6 @@ class CudaExpertsTest {
 
   private static Buffer memory(
       Device device, int rows, int hidden, int intermediate, int experts, int perToken) {
-    return device.allocate(
-        device.ops().mixtureBytes(rows, hidden, intermediate, experts, perToken));
+    return device.allocate(device.mixtureBytes(rows, hidden, intermediate, experts, perToken));
   }
 }

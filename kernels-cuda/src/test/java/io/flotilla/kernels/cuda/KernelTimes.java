@@ -107,7 +107,7 @@ final class KernelTimes {
       Tensor x = matrix(rows, hidden);
       Tensor out = Tensor.allocate(device, BF16, rows, hidden);
       Buffer memory =
-          device.allocate(ops.mixtureBytes(rows, hidden, intermediate, experts, perToken));
+          device.allocate(device.mixtureBytes(rows, hidden, intermediate, experts, perToken));
       List<Tensor> routers = new ArrayList<>();
       double read = 0;
       for (int i = 0; i < layers.size() * 4; i++) {

@@ -55,7 +55,7 @@ final class ExpertMixture {
     }
   }
 
-  /** See {@link Ops#mixtureBytes}. */
+  /** See {@link io.flotilla.kernels.Device#mixtureBytes}. */
   static long bytes(int rows, int hidden, int intermediate) {
     return 2 * Memory.bytes(rows, hidden)
         + Memory.bytes(rows, 2 * intermediate)

@@ -108,11 +108,6 @@ final class TiledOps implements Ops {
   }
 
   @Override
-  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
-    return ExpertMixture.bytes(rows, hidden, intermediate);
-  }
-
-  @Override
   public void mixExperts(
       Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     mixture.run(stream, x, router, layer, memory, out);

@@ -47,10 +47,8 @@ public final class Scratch {
         device.allocate(
             experts == null
                 ? 0
-                : device
-                    .ops()
-                    .mixtureBytes(
-                        rows, hiddenSize, expertColumns, experts.count(), experts.perToken()));
+                : device.mixtureBytes(
+                    rows, hiddenSize, expertColumns, experts.count(), experts.perToken()));
     this.residual = device.allocate(TensorType.F32.bytes((long) rows * hiddenSize));
     this.normed = device.allocate(bytes(rows, hiddenSize));
     this.delta = device.allocate(bytes(rows, hiddenSize));
