@@ -35,8 +35,7 @@ final class CudaExperts {
     FEW_32("32", 32, 8, 0),
     HOPPER_32("hopper_32", 32, 64, 5),
     HOPPER_64("hopper_64", 64, 64, 4),
-    HOPPER_128("hopper_128", 128, 64, 3),
-    HOPPER_WIDE("hopper_wide", 128, 128, 4);
+    HOPPER_128("hopper_128", 128, 64, 3);
 
     private final String suffix;
     private final int rows;
@@ -160,11 +159,7 @@ final class CudaExperts {
   private Tile tile(int pairs, int experts) {
     int perExpert = pairs / experts;
     if (hopper) {
-      return perExpert <= 32
-          ? Tile.HOPPER_32
-          : perExpert <= 96
-              ? Tile.HOPPER_64
-              : perExpert <= 192 ? Tile.HOPPER_128 : Tile.HOPPER_WIDE;
+      return perExpert <= 32 ? Tile.HOPPER_32 : perExpert <= 96 ? Tile.HOPPER_64 : Tile.HOPPER_128;
     }
     return perExpert <= 3 ? Tile.FEW_8 : perExpert <= 12 ? Tile.FEW_16 : Tile.FEW_32;
   }
