@@ -8,4 +8,5 @@
 #include "prefill_hopper.cuh"
 #include "experts.cuh"
 #include "expert_products.cuh"
+#include "expert_hopper.cuh"
 #include "sampling.cuh"

@@ -30,18 +30,26 @@ final class CudaExperts {
 
   /** Rows of one expert that a block computes, and how. */
   enum Tile {
-    FEW_8(8, 0),
-    FEW_16(16, 0),
-    FEW_32(32, 0),
-    HOPPER_32(32, 5),
-    HOPPER_64(64, 4),
-    HOPPER_128(128, 3);
+    FEW_8("8", 8, 8, 0),
+    FEW_16("16", 16, 8, 0),
+    FEW_32("32", 32, 8, 0),
+    HOPPER_32("hopper_32", 32, 64, 5),
+    HOPPER_64("hopper_64", 64, 64, 4),
+    HOPPER_128("hopper_128", 128, 64, 3);
 
+    private final String suffix;
     private final int rows;
+    private final int gates;
     private final int stages;
 
-    Tile(int rows, int stages) {
+    /**
+     * @param gates of a block, which computes twice as many outputs where there are none
+     * @param stages of warpgroups' operands in shared memory, 0 without warpgroups
+     */
+    Tile(String suffix, int rows, int gates, int stages) {
+      this.suffix = suffix;
       this.rows = rows;
+      this.gates = gates;
       this.stages = stages;
     }
 
@@ -50,21 +58,17 @@ final class CudaExperts {
       return perExpert <= 4 * rows && rows <= 8 * (perExpert + 4);
     }
 
-    private boolean warpgroups() {
-      return stages > 0;
-    }
-
     private String kernel(String what) {
-      return "expert_" + what + (warpgroups() ? "_hopper_" : "_") + rows;
+      return "expert_" + what + "_" + suffix;
     }
 
     private Launcher.Grid grid(int items, int outputs, boolean gated) {
-      if (warpgroups()) {
-        int shared = stages * (128 + rows) * 128;
-        return new Launcher.Grid(
-            Math.ceilDiv(outputs, gated ? 64 : 128), items, 1, THREADS, shared);
+      int blocks = Math.ceilDiv(outputs, gated ? gates : 2 * gates);
+      if (stages == 0) {
+        return Launcher.Grid.of(items, blocks, THREADS);
       }
-      return Launcher.Grid.of(items, Math.ceilDiv(outputs, gated ? 8 : 16), THREADS);
+      int shared = stages * (2 * gates + rows) * 128;
+      return new Launcher.Grid(blocks, items, 1, THREADS, shared);
     }
   }
 

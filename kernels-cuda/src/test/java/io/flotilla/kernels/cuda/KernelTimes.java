@@ -50,6 +50,7 @@ final class KernelTimes {
     try (Device device = new CudaDeviceProvider().open(0)) {
       System.out.println(device.name());
       KernelTimes times = new KernelTimes(device);
+      times.besidesExperts();
       times.experts();
       if (arguments.length > 0) {
         return;
@@ -89,6 +90,30 @@ final class KernelTimes {
       }
       System.out.println(line);
     }
+  }
+
+  /** What else a layer of Qwen3-30B-A3B does for one sequence. */
+  private void besidesExperts() {
+    for (int[] size : new int[][] {{2048, 5120}, {4096, 2048}, {2048, 128}}) {
+      int copies = Math.max(2, (200 << 20) / (2 * size[0] * size[1]));
+      List<Tensor> weights = new ArrayList<>();
+      for (int i = 0; i < Math.min(copies, 40); i++) {
+        weights.add(matrix(size[1], size[0]));
+      }
+      Tensor x = matrix(1, size[0]);
+      Tensor out = Tensor.allocate(device, size[1] == 128 ? F32 : BF16, 1, size[1]);
+      double seconds =
+          time(weights.size(), i -> ops.linear(stream, x, List.of(weights.get(i)), null, out));
+      String what = "linear %d -> %d:".formatted(size[0], size[1]);
+      System.out.println(what + figure("", seconds, 2.0 * size[0] * size[1], 0));
+    }
+    AttentionShape shape = new AttentionShape(32, 4, 128);
+    KvCache cache = device.allocateKvCache(shape, 64, BLOCK);
+    AttentionBatch batch = batch(fill(1, 1), fill(1, 767));
+    Tensor queries = matrix(1, shape.queryColumns());
+    Tensor out = Tensor.allocate(device, BF16, 1, shape.queryColumns());
+    double seconds = time(20, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
+    System.out.printf(Locale.ROOT, "decode attention on 4 heads 1 x 768: %.1f us%n", seconds * 1e6);
   }
 
   /** Mixtures in every tile that is worth a try; bytes are those of the experts chosen. */

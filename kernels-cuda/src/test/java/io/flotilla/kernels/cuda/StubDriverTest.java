@@ -101,6 +101,19 @@ class StubDriverTest {
     assertThat(driver("full").allocate(1L << 40)).isZero();
   }
 
+  @Test
+  void reachesAnotherDevice() throws Exception {
+    Driver driver = driver("peers");
+    assertThat(driver.canReach(0, 1)).isTrue();
+    assertThat(driver.canReach(1, 0)).isFalse();
+    // Already enabled by another rank on the same device.
+    driver.reach(66);
+    Driver apart = driver("apart", "-DREACH=217");
+    assertThatThrownBy(() -> apart.reach(66))
+        .isInstanceOf(CudaException.class)
+        .hasMessage("cuCtxEnablePeerAccess failed: an error of the stub (217)");
+  }
+
   /** The stub compares with the layouts of cuda.h and fails where a field lies elsewhere. */
   @Test
   void launchesWithTheFieldsOfTheHeader() throws Exception {
