@@ -5,8 +5,6 @@ import io.flotilla.executor.ExecutorOptions;
 import io.flotilla.executor.Layout;
 import io.flotilla.executor.Topology;
 import io.flotilla.kernels.Device;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Fills in what options leave open: the greatest length and the size of the KV cache.
@@ -14,8 +12,6 @@ import org.slf4j.LoggerFactory;
  * @param weights bytes of all weights as stored
  */
 record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
-  private static final Logger LOG = LoggerFactory.getLogger(EngineSizes.class);
-
   /** A token of prompt and one of output. */
   static final int SHORTEST = 2;
 
@@ -40,16 +36,7 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
               .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
               .orElseGet(() -> share(layout.ranks(), block, wanted));
     }
-    int length = fittingLength(kvCache, block);
-    if (length < wanted) {
-      LOG.warn(
-          "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
-              + " holds no more; raise --kv-cache-memory-bytes",
-          length,
-          wanted,
-          kvCache >> 20);
-    }
-    return withCache(topology, length, kvCache);
+    return withCache(topology, fittingLength(kvCache, block), kvCache);
   }
 
   /** The length that a KV cache allows, where none was asked for. */
