@@ -8,8 +8,6 @@ import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceMemory;
 import java.util.Comparator;
 import java.util.List;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Fills in what options leave open: the greatest length and the size of the KV cache.
@@ -17,8 +15,6 @@ import org.slf4j.LoggerFactory;
  * @param weights bytes of all weights as stored
  */
 record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
-  private static final Logger LOG = LoggerFactory.getLogger(EngineSizes.class);
-
   /** A token of prompt and one of output. */
   static final int SHORTEST = 2;
 
@@ -48,16 +44,7 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
                           .kvCacheBytes(memory, ranksOnOne))
               .orElseGet(() -> share(layout.ranks(), block, wanted));
     }
-    int length = fittingLength(kvCache, block);
-    if (length < wanted) {
-      LOG.warn(
-          "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
-              + " holds no more; raise --kv-cache-memory-bytes",
-          length,
-          wanted,
-          kvCache >> 20);
-    }
-    return withCache(topology, length, kvCache);
+    return withCache(topology, fittingLength(kvCache, block), kvCache);
   }
 
   /** The length that a KV cache allows, where none was asked for. */

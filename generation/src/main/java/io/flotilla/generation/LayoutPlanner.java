@@ -72,9 +72,7 @@ final class LayoutPlanner {
     if (given != null) {
       devices = given.devices() > 0 ? given.devices() : devices;
     }
-    Machine.Speed said = given == null ? Machine.Speed.UNKNOWN : given.speed();
-    boolean measures = memory == 0 && !said.isKnown();
-    Machine.Speed speed = measures ? said.or(MeasuredSpeed.of(device)) : said;
+    Machine.Speed speed = given == null ? Machine.Speed.UNKNOWN : given.speed();
     return new Machine(device.name(), devices, memory, speed);
   }
 

@@ -20,14 +20,6 @@ public record Machine(String name, int devices, long deviceMemory, Speed speed) 
     /** Nothing is known. */
     public static final Speed UNKNOWN = new Speed(0, 0, 0);
 
-    /** This, with what another knows of what this does not. */
-    public Speed or(Speed other) {
-      return new Speed(
-          readBytes > 0 ? readBytes : other.readBytes,
-          linkBytes > 0 ? linkBytes : other.linkBytes,
-          multiplyAdds > 0 ? multiplyAdds : other.multiplyAdds);
-    }
-
     /** Whether every part is known. */
     public boolean isKnown() {
       return readBytes > 0 && linkBytes > 0 && multiplyAdds > 0;

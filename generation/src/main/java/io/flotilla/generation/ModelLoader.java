@@ -125,6 +125,14 @@ final class ModelLoader {
       EngineSizes sizes = new EngineSizes(options, source.config(), source.weights().totalBytes());
       ExecutorOptions found =
           sizes.on(chosen.devices(), chosen.ranksOnOne(), options.topology(), layout);
+      if (found.maxModelLength() < sizes.wantedLength()) {
+        LOG.warn(
+            "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
+                + " holds no more; raise --kv-cache-memory-bytes",
+            found.maxModelLength(),
+            sizes.wantedLength(),
+            found.kvCacheBytes() >> 20);
+      }
       sized = true;
       return found;
     } finally {

@@ -98,7 +98,7 @@ public record ModelPlan(ModelConfig config, Machine machine, List<PlannedLayout>
   /**
    * The layout with the lowest floor of a token; of those that are close, the one with the fewest
    * ranks, and then the one that holds most tokens. Experts are split over ranks rather than spread
-   * where either would do: docs/performance.md has the measurement.
+   * where either would do: by lot some ranks get more tokens than others.
    */
   public Optional<PlannedLayout> recommended() {
     List<PlannedLayout> fitting = layouts.stream().filter(each -> each.plan() != null).toList();

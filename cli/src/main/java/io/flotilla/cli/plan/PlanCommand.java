@@ -29,7 +29,7 @@ import picocli.CommandLine.Spec;
     description = {
       "List every layout that divides a model: memory, traffic between ranks, and the limits that"
           + " follow. No weights are loaded.",
-      "The machine is this one, measured in two seconds, or a described one of GPUs.",
+      "The machine is this one, or a described one of GPUs.",
       ""
     },
     footer = {
@@ -72,7 +72,7 @@ public final class PlanCommand implements Callable<Integer> {
     @Option(
         names = "--memory-bandwidth",
         paramLabel = "GB/S",
-        description = "What a GPU reads, or all cores of this machine. Default: measured.")
+        description = "What a GPU reads, or all cores of this machine; floors need it.")
     private double readGigabytes;
 
     @Option(
@@ -84,7 +84,7 @@ public final class PlanCommand implements Callable<Integer> {
     @Option(
         names = "--compute",
         paramLabel = "TERA/S",
-        description = "10^12 multiply-adds a second (half of TFLOP/s). Default: measured.")
+        description = "10^12 multiply-adds a second (half of TFLOP/s); floors need it.")
     private double tera;
 
     @Nullable Machine toMachine() {

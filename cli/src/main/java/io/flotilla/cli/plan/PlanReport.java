@@ -108,7 +108,7 @@ record PlanReport(String model, ModelPlan plan) {
     boolean mixture = plan.config().experts() != null;
     String experts =
         mixture && best.get().topology().tensor() > 1
-            ? "; experts split rather than spread, as measured (docs/performance.md)"
+            ? "; experts split, which keeps ranks even"
             : "";
     return "Recommended: %s (%s%s)".formatted(flags(best.get().topology()), why, experts);
   }
