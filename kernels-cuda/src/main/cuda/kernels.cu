@@ -6,4 +6,6 @@
 #include "decode_attention.cuh"
 #include "prefill_attention.cuh"
 #include "prefill_hopper.cuh"
+#include "experts.cuh"
+#include "expert_products.cuh"
 #include "sampling.cuh"

@@ -10,8 +10,9 @@ import io.flotilla.executor.MemoryPlan;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.cpu.CpuInterconnect;
+import io.flotilla.kernels.DeviceMemory;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,16 +55,15 @@ final class ModelLoader {
     ModelConfig config = source.config();
     requireLength(config);
     Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
-    DeviceChoice choice = new DeviceChoice(options, config);
-    List<Device> devices = choice.open(layout.ranks());
-    ExecutorOptions sizes = sizesOrClose(source, layout, devices);
+    DeviceChoice.Chosen chosen = new DeviceChoice(options).open(layout.ranks());
+    ExecutorOptions sizes = sizesOrClose(source, layout, chosen);
     LocalExecutor executor =
         LocalExecutor.start(
             sizes,
             config,
             new ReportedWeights(source.weights(), progress),
-            devices,
-            new CpuInterconnect());
+            chosen.devices(),
+            chosen.interconnect());
     describe(executor.memories());
     EngineLimits limits = limits(sizes.maxModelLength());
     Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
@@ -123,30 +123,36 @@ final class ModelLoader {
     }
   }
 
-  private ExecutorOptions sizesOrClose(ModelSource source, Layout layout, List<Device> devices) {
+  private ExecutorOptions sizesOrClose(
+      ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
     boolean sized = false;
     try {
-      ExecutorOptions sizes = sizes(source, layout, devices.getFirst());
+      ExecutorOptions sizes = sizes(source, layout, chosen);
       sized = true;
       return sizes;
     } finally {
       if (!sized) {
-        devices.forEach(Device::close);
+        chosen.devices().forEach(Device::close);
       }
     }
   }
 
   /** What was left open: the greatest length and the size of the KV cache. */
-  private ExecutorOptions sizes(ModelSource source, Layout layout, Device device) {
+  private ExecutorOptions sizes(ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
     ModelConfig config = source.config();
+    Device device = chosen.devices().getFirst();
     long block = layout.largestKvBlockBytes(config, device, options.blockSize());
     int wanted = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
     long kvCache = options.kvCacheBytes();
     if (kvCache == 0) {
       kvCache =
-          device
-              .memory()
-              .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
+          chosen.devices().stream()
+              .flatMap(each -> each.memory().stream())
+              .min(Comparator.comparingLong(DeviceMemory::free))
+              .map(
+                  memory ->
+                      GpuMemoryBudget.of(config, options, layout, wanted)
+                          .kvCacheBytes(memory, chosen.ranksOnOne()))
               .orElseGet(() -> share(source, layout.ranks(), block, wanted));
     }
     int length = wanted;

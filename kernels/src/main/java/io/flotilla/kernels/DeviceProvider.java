@@ -21,4 +21,7 @@ public interface DeviceProvider {
    * @throws IllegalArgumentException when there is no such device
    */
   Device open(int ordinal);
+
+  /** Joins devices of this kind, of one process. */
+  Interconnect interconnect();
 }

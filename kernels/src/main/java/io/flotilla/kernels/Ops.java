@@ -21,9 +21,7 @@ public interface Ops {
    *
    * @param firstId the id of the part's first row
    */
-  default void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot split a vocabulary over ranks");
-  }
+  void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out);
 
   /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
@@ -77,18 +75,26 @@ public interface Ops {
   void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
 
   /**
+   * Bytes of memory that {@link #mixExperts} works in.
+   *
+   * @param rows at most
+   * @param intermediate columns between the matrices of an expert
+   * @param experts of the model, of which {@code perToken} compute a row
+   */
+  long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken);
+
+  /**
    * A mixture of experts (arXiv 2101.03961, 2401.04088): a row is computed by the {@code perToken}
    * experts with the largest softmax of its router's logits, of equals the first, and {@code out[r]
    * = sum_e w_e down_e(silu(gate_e x[r]) * up_e x[r])} over those of them that this rank holds.
    *
    * @param x {@code [rows, hidden]}
    * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param memory {@link #mixtureBytes} of it or more
    * @param out {@code [rows, hidden]}
    */
-  default void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot mix experts");
-  }
+  void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out);
 
   /** {@code out[i] = x[rows[i]]}. {@code rows} is I32 {@code [1, out.rows()]}. */
   void gatherRows(Stream stream, Tensor x, Tensor rows, Tensor out);

@@ -70,7 +70,8 @@ final class Decoder implements CausalLm {
             config.hiddenSize(),
             attention,
             intermediateColumns(config, parallel, loader.isExpertParallel()),
-            experts == null ? 0 : experts.count());
+            experts,
+            experts == null ? 0 : ExpertMlp.columns(experts, parallel, loader.isExpertParallel()));
     this.footprint =
         new Footprint(
             loader.widenedBytes(),

@@ -172,6 +172,14 @@ public final class EngineFlags {
     private boolean oversubscribe;
 
     @Option(
+        names = "--device-ids",
+        paramLabel = "N,N,...",
+        split = ",",
+        description =
+            "The GPU of each rank, such as 0,0 to try two ranks on one. Default: 0, 1, ...")
+    private List<Integer> deviceIds = List.of();
+
+    @Option(
         names = {"--data-parallel-size", "-dp"},
         paramLabel = "N",
         defaultValue = "1",
@@ -219,7 +227,11 @@ public final class EngineFlags {
         oneOf("--device", run.device, "auto", "cpu", "cuda"),
         run.threads,
         new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, parallel.expertParallel),
-        new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
+        new Placement(
+            parallel.pipelineLayers,
+            parallel.coresPerRank,
+            parallel.oversubscribe,
+            parallel.deviceIds),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,

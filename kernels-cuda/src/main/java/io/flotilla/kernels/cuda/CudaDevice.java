@@ -36,6 +36,7 @@ final class CudaDevice implements Device {
   private final String name;
   private final List<Long> allocations = new ArrayList<>();
   private final List<MemorySegment> hostMemory = new ArrayList<>();
+  private final List<Long> events = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable Opened opened;
   private @Nullable Thread entered;
@@ -76,7 +77,8 @@ final class CudaDevice implements Device {
         new CudaOps(
             launcher,
             new CudaLinear(launcher, cublas),
-            new CudaAttention(launcher, this, multiprocessors, hopper));
+            new CudaAttention(launcher, this, multiprocessors, hopper),
+            new CudaExperts(launcher, hopper));
     return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);
   }
 
@@ -232,6 +234,43 @@ final class CudaDevice implements Device {
     return 2 * TensorType.BF16.bytes((long) shape.kvHeads() * blockSize * shape.headDim());
   }
 
+  Driver driver() {
+    return setup.driver();
+  }
+
+  Launcher launcher() {
+    return opened().launcher;
+  }
+
+  /** An event that lives as long as the device. */
+  long createEvent() {
+    opened();
+    long event = setup.driver().createEvent();
+    events.add(event);
+    return event;
+  }
+
+  /**
+   * Lets this device read another's memory.
+   *
+   * @throws IllegalArgumentException when the hardware cannot
+   */
+  void reach(CudaDevice peer) {
+    if (peer.ordinal == ordinal) {
+      return;
+    }
+    opened();
+    Driver driver = setup.driver();
+    if (!driver.canReach(ordinal, peer.ordinal)) {
+      throw new IllegalArgumentException(
+          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
+              .formatted(name, peer.name));
+    }
+    long context = driver.retainContext(peer.ordinal);
+    driver.reach(context);
+    driver.releaseContext(peer.ordinal);
+  }
+
   @Override
   public long progress() {
     Opened current = opened;
@@ -250,6 +289,7 @@ final class CudaDevice implements Device {
     Driver driver = setup.driver();
     current.cublas.close();
     driver.destroyStream(current.stream);
+    events.forEach(driver::destroyEvent);
     for (long address : allocations) {
       driver.free(address);
     }

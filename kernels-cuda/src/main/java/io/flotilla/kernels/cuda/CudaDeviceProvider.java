@@ -2,6 +2,7 @@ package io.flotilla.kernels.cuda;
 
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
+import io.flotilla.kernels.Interconnect;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -35,7 +36,8 @@ public final class CudaDeviceProvider implements DeviceProvider {
     CudaSetup found = setup();
     if (ordinal < 0 || ordinal >= found.devices()) {
       throw new IllegalArgumentException(
-          "there is no GPU " + ordinal + ": the driver sees " + found.devices());
+          "there is no GPU %d: the driver sees %d; name others with --device-ids"
+              .formatted(ordinal, found.devices()));
     }
     found
         .obstacle(ordinal)
@@ -49,6 +51,11 @@ public final class CudaDeviceProvider implements DeviceProvider {
         found.driver().version(),
         found.cublasLt().path());
     return new CudaDevice(found, ordinal);
+  }
+
+  @Override
+  public Interconnect interconnect() {
+    return new CudaInterconnect();
   }
 
   private CudaSetup setup() {

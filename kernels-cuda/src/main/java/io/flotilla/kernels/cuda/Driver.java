@@ -22,6 +22,7 @@ final class Driver {
   private static final int CAPTURE_THREAD_LOCAL = 1;
   private static final int NON_BLOCKING = 1;
   private static final int NOT_READY = 600;
+  private static final int PEER_ACCESS_ALREADY_ENABLED = 704;
   private static final int PORTABLE = 1;
   private static final int DISABLE_TIMING = 2;
   private static final int MAX_DYNAMIC_SHARED_BYTES = 8;
@@ -164,8 +165,27 @@ final class Driver {
     }
   }
 
-  void copyOnDevice(long to, long from, long bytes, long stream) {
-    check("cuMemcpyDtoDAsync", library.call("cuMemcpyDtoDAsync_v2", to, from, bytes, stream));
+  /** Copies device memory, also from one device to another that can reach it. */
+  void copyBetweenDevices(long to, long from, long bytes, long stream) {
+    check("cuMemcpyAsync", library.call("cuMemcpyAsync", to, from, bytes, stream));
+  }
+
+  /** Whether a device can read another's memory. */
+  boolean canReach(int device, int peer) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment can = arena.allocate(JAVA_INT);
+      int status = library.call("cuDeviceCanAccessPeer", can, device, peer);
+      check("cuDeviceCanAccessPeer", status);
+      return can.get(JAVA_INT, 0) != 0;
+    }
+  }
+
+  /** Lets the current context's kernels read the memory of another device's context. */
+  void reach(long peerContext) {
+    int status = library.call("cuCtxEnablePeerAccess", peerContext, 0);
+    if (status != PEER_ACCESS_ALREADY_ENABLED) {
+      check("cuCtxEnablePeerAccess", status);
+    }
   }
 
   void synchronize(long stream) {
@@ -204,6 +224,11 @@ final class Driver {
 
   void recordEvent(long event, long stream) {
     check("cuEventRecord", library.call("cuEventRecord", event, stream));
+  }
+
+  /** What is enqueued from here on waits for the event as it was recorded last, on any device. */
+  void waitForEvent(long stream, long event) {
+    check("cuStreamWaitEvent", library.call("cuStreamWaitEvent", stream, event, 0));
   }
 
   /** Whether the work before the event is done. */

@@ -6,7 +6,9 @@ import static io.flotilla.kernels.TensorType.I32;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
+import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Ops;
@@ -20,11 +22,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Random;
 import java.util.stream.IntStream;
 
 /**
- * Times the kernels at the sizes of Qwen3-8B: the median of recorded runs, each of which cycles
- * through enough weights to leave the cache. A main class, not a test: it needs a quiet GPU.
+ * Times the kernels at the sizes of Qwen3-8B, and mixtures at those of Qwen3-30B-A3B: the median of
+ * recorded runs, each of which cycles through enough weights to leave the cache. A main class, not
+ * a test: it needs a quiet GPU. With an argument it times mixtures alone.
  */
 final class KernelTimes {
   private static final int ROUNDS = 9;
@@ -46,6 +50,10 @@ final class KernelTimes {
     try (Device device = new CudaDeviceProvider().open(0)) {
       System.out.println(device.name());
       KernelTimes times = new KernelTimes(device);
+      times.experts();
+      if (arguments.length > 0) {
+        return;
+      }
       times.linears();
       times.elementwise();
       times.decode();
@@ -81,6 +89,112 @@ final class KernelTimes {
       }
       System.out.println(line);
     }
+  }
+
+  /** Mixtures in every tile that is worth a try; bytes are those of the experts chosen. */
+  private void experts() {
+    int hidden = 2048;
+    int intermediate = 768;
+    int experts = 128;
+    int perToken = 8;
+    List<ExpertLayer> layers = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      layers.add(layer(experts, hidden, intermediate, perToken));
+    }
+    CudaExperts kernels = new CudaExperts(((CudaDevice) device).launcher(), true);
+    long handle = CudaStream.handle(stream);
+    for (int rows : new int[] {1, 2, 4, 8, 16, 32, 64, 128, 180, 256, 512, 600, 1024, 2048, 8192}) {
+      Tensor x = matrix(rows, hidden);
+      Tensor out = Tensor.allocate(device, BF16, rows, hidden);
+      Buffer memory =
+          device.allocate(ops.mixtureBytes(rows, hidden, intermediate, experts, perToken));
+      List<Tensor> routers = new ArrayList<>();
+      double read = 0;
+      for (int i = 0; i < layers.size() * 4; i++) {
+        boolean[] chosen = new boolean[experts];
+        routers.add(router(rows, experts, perToken, chosen));
+        for (boolean one : chosen) {
+          read += one ? 3.0 * 2 * hidden * intermediate : 0;
+        }
+      }
+      read /= routers.size();
+      double flops = 3.0 * 2 * rows * perToken * hidden * intermediate;
+      StringBuilder line = new StringBuilder("mixture rows %5d:".formatted(rows));
+      double seconds =
+          time(
+              routers.size(),
+              i ->
+                  ops.mixExperts(
+                      stream, x, routers.get(i), layers.get(i % layers.size()), memory, out));
+      line.append(figure("chosen", seconds, read, flops));
+      for (CudaExperts.Tile tile : CudaExperts.Tile.values()) {
+        if (tile.isWorthwhile(rows * perToken / experts)) {
+          seconds =
+              time(
+                  routers.size(),
+                  i ->
+                      kernels.mix(
+                          handle,
+                          x,
+                          routers.get(i),
+                          layers.get(i % layers.size()),
+                          memory,
+                          out,
+                          tile));
+          line.append(figure(tile.name(), seconds, read, flops));
+        }
+      }
+      System.out.println(line);
+    }
+  }
+
+  private static String figure(String what, double seconds, double bytes, double flops) {
+    return String.format(
+        Locale.ROOT,
+        "  %s %.1f us %.2f TB/s %.0f TF/s",
+        what,
+        seconds * 1e6,
+        bytes / seconds / 1e12,
+        flops / seconds / 1e12);
+  }
+
+  private ExpertLayer layer(int experts, int hidden, int intermediate, int perToken) {
+    Tensor gateUps = matrix(2 * experts * intermediate, hidden);
+    Tensor downs = matrix(experts * hidden, intermediate);
+    List<List<Tensor>> gates = new ArrayList<>();
+    List<Tensor> outer = new ArrayList<>();
+    for (int expert = 0; expert < experts; expert++) {
+      gates.add(
+          List.of(
+              gateUps.sliceRows(2 * expert * intermediate, intermediate),
+              gateUps.sliceRows((2 * expert + 1) * intermediate, intermediate)));
+      outer.add(downs.sliceRows(expert * hidden, hidden));
+    }
+    return new ExpertLayer(gates, outer, 0, perToken, true);
+  }
+
+  /** Random logits. */
+  private Tensor router(int rows, int experts, int perToken, boolean[] chosen) {
+    Random random = new Random(keys++);
+    Tensor tensor = Tensor.allocate(device, F32, rows, experts);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(ValueLayout.JAVA_FLOAT, (long) rows * experts);
+      for (int row = 0; row < rows; row++) {
+        float[] logits = new float[experts];
+        for (int i = 0; i < experts; i++) {
+          logits[i] = (float) random.nextGaussian();
+          host.setAtIndex(ValueLayout.JAVA_FLOAT, (long) row * experts + i, logits[i]);
+        }
+        IntStream.range(0, experts)
+            .boxed()
+            .sorted((a, b) -> Float.compare(logits[b], logits[a]))
+            .limit(perToken)
+            .forEach(i -> chosen[i] = true);
+      }
+      stream.upload(host, tensor.buffer());
+      stream.synchronize();
+    }
+    return tensor;
   }
 
   private void elementwise() {
