@@ -10,9 +10,9 @@ import java.util.Arrays;
  */
 final class AlgorithmTrial {
   /** Algorithms worth a try: they and their rounds fit the layers of small models. */
-  static final int MOST_CANDIDATES = 8;
+  static final int MOST_CANDIDATES = 12;
 
-  private static final int ROUNDS = 3;
+  private static final int ROUNDS = 2;
 
   private final Driver driver;
   private final MemorySegment candidates;

@@ -90,6 +90,15 @@ final class Driver {
     }
   }
 
+  /** Bytes of a device's memory. */
+  long totalMemory(int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(JAVA_LONG);
+      check("cuDeviceTotalMem", library.call("cuDeviceTotalMem_v2", bytes, device));
+      return bytes.get(JAVA_LONG, 0);
+    }
+  }
+
   /** The device's primary context, which cuBLASLt uses too. */
   long retainContext(int device) {
     try (Arena arena = Arena.ofConfined()) {

@@ -7,7 +7,6 @@ import static io.flotilla.kernels.TensorType.I32;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
-import io.flotilla.kernels.Device;
 import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.MatrixSource;
@@ -23,41 +22,62 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
+import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
  * Times the kernels at the sizes of Qwen3-8B, and mixtures at those of Qwen3-30B-A3B: the median of
- * recorded runs, each of which cycles through enough weights to leave the cache. A main class, not
- * a test: it needs a quiet GPU. With an argument it times mixtures alone.
+ * recorded runs, each of which cycles through enough weights to leave the cache.
  */
 final class KernelTimes {
+  private static final String LINEAR = "linear";
+  private static final String ELEMENTWISE = "elementwise";
+  private static final String DECODE = "decode";
+  private static final String PREFILL = "prefill";
+  private static final String EXPERTS = "experts";
+  static final List<String> SECTIONS = List.of(LINEAR, ELEMENTWISE, DECODE, PREFILL, EXPERTS);
+
   private static final int ROUNDS = 9;
   private static final int BLOCK = 16;
 
-  private final Device device;
+  private final CudaDevice device;
   private final Stream stream;
   private final Ops ops;
+  private final Consumer<String> table;
   private int keys;
 
-  private KernelTimes(Device device) {
+  private KernelTimes(CudaDevice device, Consumer<String> table) {
     this.device = device;
     this.stream = device.openStream();
     this.ops = device.ops();
+    this.table = table;
   }
 
-  /** Prints a table. */
-  public static void main(String[] arguments) {
-    try (Device device = new CudaDeviceProvider().open(0)) {
-      System.out.println(device.name());
-      KernelTimes times = new KernelTimes(device);
-      times.experts();
-      if (arguments.length > 0) {
-        return;
+  /**
+   * Times the kernels of a device that does nothing else.
+   *
+   * @param sections of {@link #SECTIONS}; empty for all
+   * @param table takes each line of the table
+   * @throws IllegalArgumentException when there is no such section
+   */
+  static void run(CudaDevice device, List<String> sections, Consumer<String> table) {
+    for (String section : sections) {
+      if (!SECTIONS.contains(section)) {
+        throw new IllegalArgumentException(
+            "there are no kernels '%s': they are %s".formatted(section, SECTIONS));
       }
-      times.linears();
-      times.elementwise();
-      times.decode();
-      times.prefill();
+    }
+    table.accept(device.name());
+    KernelTimes times = new KernelTimes(device, table);
+    for (String section : sections.isEmpty() ? SECTIONS : sections) {
+      switch (section) {
+        case LINEAR -> times.linears();
+        case ELEMENTWISE -> times.elementwise();
+        case DECODE -> times.decode();
+        case PREFILL -> times.prefill();
+        default -> times.experts();
+      }
     }
   }
 
@@ -87,7 +107,7 @@ final class KernelTimes {
                 bytes / seconds / 1e12,
                 flops / seconds / 1e12));
       }
-      System.out.println(line);
+      table.accept(line.toString());
     }
   }
 
@@ -101,7 +121,7 @@ final class KernelTimes {
     for (int i = 0; i < 3; i++) {
       layers.add(layer(experts, hidden, intermediate, perToken));
     }
-    CudaExperts kernels = new CudaExperts(((CudaDevice) device).launcher(), true);
+    CudaExperts kernels = new CudaExperts(device.launcher(), true);
     long handle = CudaStream.handle(stream);
     for (int rows : new int[] {1, 2, 4, 8, 16, 32, 64, 128, 180, 256, 512, 600, 1024, 2048, 8192}) {
       Tensor x = matrix(rows, hidden);
@@ -144,7 +164,7 @@ final class KernelTimes {
           line.append(figure(tile.name(), seconds, read, flops));
         }
       }
-      System.out.println(line);
+      table.accept(line.toString());
     }
   }
 
@@ -215,9 +235,8 @@ final class KernelTimes {
       Tensor head = Tensor.allocate(device, F32, 1, 128);
       double rotate =
           time(20, _ -> ops.rotateAndStore(stream, qkv, head, head, 1e-6f, rope, batch, cache));
-      System.out.printf(
-          Locale.ROOT,
-          "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us%n",
+      print(
+          "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us",
           rows,
           norm * 1e6,
           silu * 1e6,
@@ -245,9 +264,8 @@ final class KernelTimes {
               caches.size(),
               i -> ops.attention(stream, queries, caches.get(i), batch, 0.088f, out));
       double bytes = 2.0 * 2 * 8 * 128 * size[0] * (double) size[1];
-      System.out.printf(
-          Locale.ROOT,
-          "decode attention %d x %d: %.1f us, %.2f TB/s%n",
+      print(
+          "decode attention %d x %d: %.1f us, %.2f TB/s",
           size[0],
           size[1],
           seconds * 1e6,
@@ -265,14 +283,17 @@ final class KernelTimes {
       Tensor out = Tensor.allocate(device, BF16, rows, shape.queryColumns());
       double seconds = time(2, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
       double flops = 4.0 * 32 * 128 * size[0] * ((double) size[1] * size[1] / 2);
-      System.out.printf(
-          Locale.ROOT,
-          "prefill attention %d x %d: %.1f us, %.0f TFLOP/s%n",
+      print(
+          "prefill attention %d x %d: %.1f us, %.0f TFLOP/s",
           size[0],
           size[1],
           seconds * 1e6,
           flops / seconds / 1e12);
     }
+  }
+
+  private void print(String format, Object... values) {
+    table.accept(String.format(Locale.ROOT, format, values));
   }
 
   private static int[] fill(int count, int value) {
@@ -329,7 +350,7 @@ final class KernelTimes {
   }
 
   /** Seconds of one of {@code count} recorded operations. */
-  private double time(int count, java.util.function.IntConsumer operation) {
+  private double time(int count, IntConsumer operation) {
     Object key = new Object();
     int repeats = Math.max(1, 40 / count);
     Runnable work =
