@@ -12,7 +12,7 @@ final class AlgorithmTrial {
   /** Algorithms worth a try: they and their rounds fit the layers of small models. */
   static final int MOST_CANDIDATES = 12;
 
-  private static final int ROUNDS = 2;
+  static final int ROUNDS = 2;
 
   private final Driver driver;
   private final MemorySegment candidates;

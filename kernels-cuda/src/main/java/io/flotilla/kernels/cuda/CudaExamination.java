@@ -92,8 +92,7 @@ record CudaExamination(List<String> driverPaths, List<String> cublasLtPaths) {
                 driver.attribute(device, Driver.COMPUTE_CAPABILITY_MINOR),
                 driver.totalMemory(device) / GIB,
                 driver.attribute(device, Driver.MULTIPROCESSORS));
-    return new Finding(
-        "GPU " + device, found, CudaSetup.obstacle(driver, device).orElse(null));
+    return new Finding("GPU " + device, found, CudaSetup.obstacle(driver, device).orElse(null));
   }
 
   /** Which GPUs read each other's memory; layouts of several GPUs need that. */

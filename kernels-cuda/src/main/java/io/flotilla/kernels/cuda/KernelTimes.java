@@ -235,12 +235,14 @@ final class KernelTimes {
       Tensor head = Tensor.allocate(device, F32, 1, 128);
       double rotate =
           time(20, _ -> ops.rotateAndStore(stream, qkv, head, head, 1e-6f, rope, batch, cache));
-      print(
-          "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us",
-          rows,
-          norm * 1e6,
-          silu * 1e6,
-          rotate * 1e6);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us",
+              rows,
+              norm * 1e6,
+              silu * 1e6,
+              rotate * 1e6));
     }
   }
 
@@ -264,12 +266,14 @@ final class KernelTimes {
               caches.size(),
               i -> ops.attention(stream, queries, caches.get(i), batch, 0.088f, out));
       double bytes = 2.0 * 2 * 8 * 128 * size[0] * (double) size[1];
-      print(
-          "decode attention %d x %d: %.1f us, %.2f TB/s",
-          size[0],
-          size[1],
-          seconds * 1e6,
-          bytes / seconds / 1e12);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "decode attention %d x %d: %.1f us, %.2f TB/s",
+              size[0],
+              size[1],
+              seconds * 1e6,
+              bytes / seconds / 1e12));
     }
   }
 
@@ -283,17 +287,15 @@ final class KernelTimes {
       Tensor out = Tensor.allocate(device, BF16, rows, shape.queryColumns());
       double seconds = time(2, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
       double flops = 4.0 * 32 * 128 * size[0] * ((double) size[1] * size[1] / 2);
-      print(
-          "prefill attention %d x %d: %.1f us, %.0f TFLOP/s",
-          size[0],
-          size[1],
-          seconds * 1e6,
-          flops / seconds / 1e12);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "prefill attention %d x %d: %.1f us, %.0f TFLOP/s",
+              size[0],
+              size[1],
+              seconds * 1e6,
+              flops / seconds / 1e12));
     }
-  }
-
-  private void print(String format, Object... values) {
-    table.accept(String.format(Locale.ROOT, format, values));
   }
 
   private static int[] fill(int count, int value) {
