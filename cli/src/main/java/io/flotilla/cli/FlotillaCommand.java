@@ -28,6 +28,7 @@ import picocli.CommandLine.ScopeType;
       ModelsCommand.class,
       PlanCommand.class,
       BenchCommand.class,
+      DoctorCommand.class,
       VersionCommand.class
     },
     footer = {

@@ -17,7 +17,7 @@ import org.slf4j.LoggerFactory;
 /** Chooses the devices of the ranks, as {@code --device} asks. */
 record DeviceChoice(EngineOptions options) {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceChoice.class);
-  private static final String CPU = "cpu";
+  static final String CPU = "cpu";
   private static final String AUTO = "auto";
 
   /**

@@ -70,7 +70,7 @@ final class CudaDevice implements Device {
     long kernels = driver.loadKernels(setup.kernels(arena));
     Launcher launcher = new Launcher(driver, ordinal, kernels, setup.overlap(), arena);
     long workspace = allocated(CublasLt.workspaceBytes());
-    CublasLt cublas = new CublasLt(setup.cublasLt(), workspace, arena);
+    CublasLt cublas = new CublasLt(driver, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
     boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
@@ -174,15 +174,9 @@ final class CudaDevice implements Device {
     return TensorType.BF16;
   }
 
-  /** Powers of two to 16, then steps of an eighth to a quarter. */
   @Override
   public int paddedRows(int rows) {
-    int power = Integer.highestOneBit(rows);
-    if (rows <= 16) {
-      return rows == power ? rows : 2 * power;
-    }
-    int step = Math.max(8, power / 4);
-    return Math.ceilDiv(rows, step) * step;
+    return CublasLt.roundedRows(rows);
   }
 
   @Override

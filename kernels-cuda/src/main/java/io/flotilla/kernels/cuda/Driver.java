@@ -2,6 +2,7 @@ package io.flotilla.kernels.cuda;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
@@ -86,6 +87,15 @@ final class Driver {
       int status = library.call("cuDeviceGetAttribute", value, attribute, device);
       check("cuDeviceGetAttribute", status);
       return value.get(JAVA_INT, 0);
+    }
+  }
+
+  /** Bytes of a device's memory. */
+  long totalMemory(int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(JAVA_LONG);
+      check("cuDeviceTotalMem", library.call("cuDeviceTotalMem_v2", bytes, device));
+      return bytes.get(JAVA_LONG, 0);
     }
   }
 
@@ -211,10 +221,28 @@ final class Driver {
   }
 
   long createEvent() {
+    return createEvent(DISABLE_TIMING);
+  }
+
+  /** An event that {@link #milliseconds} takes. */
+  long createTimedEvent() {
+    return createEvent(0);
+  }
+
+  private long createEvent(int flags) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment event = arena.allocate(JAVA_LONG);
-      check("cuEventCreate", library.call("cuEventCreate", event, DISABLE_TIMING));
+      check("cuEventCreate", library.call("cuEventCreate", event, flags));
       return event.get(JAVA_LONG, 0);
+    }
+  }
+
+  /** Time between two events that have passed. */
+  float milliseconds(long start, long end) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment time = arena.allocate(JAVA_FLOAT);
+      check("cuEventElapsedTime", library.call("cuEventElapsedTime_v2", time, start, end));
+      return time.get(JAVA_FLOAT, 0);
     }
   }
 
@@ -286,6 +314,15 @@ final class Driver {
       check("cuLaunchKernelEx", status);
     } catch (Throwable e) {
       throw rethrown("cuLaunchKernelEx", e);
+    }
+  }
+
+  /** Whether the stream's work is recorded, not run. */
+  boolean isCapturing(long stream) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment status = arena.allocate(JAVA_INT);
+      check("cuStreamIsCapturing", library.call("cuStreamIsCapturing", stream, status));
+      return status.get(JAVA_INT, 0) != 0;
     }
   }
 

@@ -52,6 +52,18 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
   return 0;
 }
 
+int cuDeviceTotalMem_v2(size_t* bytes, int device) {
+  *bytes = 80ull << 30;
+  return 0;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = device == 0;
+  return 0;
+}
+
+size_t cublasLtGetVersion(void) { return 130100; }
+
 int cuGetErrorString(int error, const char** text) {
   *text = "an error of the stub";
   return 0;
@@ -68,6 +80,28 @@ int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void* 
 }
 
 int cuStreamSynchronize(void* stream) { return 0; }
+
+int cuStreamIsCapturing(void* stream, int* status) {
+  *status = 0;
+  return 0;
+}
+
+int cuEventCreate(unsigned long long* event, unsigned flags) {
+  static unsigned long long events;
+  *event = ++events;
+  return 0;
+}
+
+int cuEventRecord(unsigned long long event, void* stream) { return 0; }
+
+int cuEventSynchronize(unsigned long long event) { return 0; }
+
+int cuEventDestroy_v2(unsigned long long event) { return 0; }
+
+int cuEventElapsedTime_v2(float* time, unsigned long long start, unsigned long long end) {
+  *time = 100.0f - start;
+  return 0;
+}
 
 int cuGraphLaunch(void* graph, void* stream) { return 0; }
 

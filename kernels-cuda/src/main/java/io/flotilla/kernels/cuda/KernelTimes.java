@@ -7,7 +7,6 @@ import static io.flotilla.kernels.TensorType.I32;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
-import io.flotilla.kernels.Device;
 import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.MatrixSource;
@@ -23,42 +22,65 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
+import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
  * Times the kernels at the sizes of Qwen3-8B, and mixtures at those of Qwen3-30B-A3B: the median of
- * recorded runs, each of which cycles through enough weights to leave the cache. A main class, not
- * a test: it needs a quiet GPU. With an argument it times mixtures alone.
+ * recorded runs, each of which cycles through enough weights to leave the cache.
  */
 final class KernelTimes {
+  private static final String LINEAR = "linear";
+  private static final String ELEMENTWISE = "elementwise";
+  private static final String DECODE = "decode";
+  private static final String PREFILL = "prefill";
+  private static final String EXPERTS = "experts";
+  static final List<String> SECTIONS = List.of(LINEAR, ELEMENTWISE, DECODE, PREFILL, EXPERTS);
+
   private static final int ROUNDS = 9;
   private static final int BLOCK = 16;
 
-  private final Device device;
+  private final CudaDevice device;
   private final Stream stream;
   private final Ops ops;
+  private final Consumer<String> table;
   private int keys;
 
-  private KernelTimes(Device device) {
+  private KernelTimes(CudaDevice device, Consumer<String> table) {
     this.device = device;
     this.stream = device.openStream();
     this.ops = device.ops();
+    this.table = table;
   }
 
-  /** Prints a table. */
-  public static void main(String[] arguments) {
-    try (Device device = new CudaDeviceProvider().open(0)) {
-      System.out.println(device.name());
-      KernelTimes times = new KernelTimes(device);
-      times.besidesExperts();
-      times.experts();
-      if (arguments.length > 0) {
-        return;
+  /**
+   * Times the kernels of a device that does nothing else.
+   *
+   * @param sections of {@link #SECTIONS}; empty for all
+   * @param table takes each line of the table
+   * @throws IllegalArgumentException when there is no such section
+   */
+  static void run(CudaDevice device, List<String> sections, Consumer<String> table) {
+    for (String section : sections) {
+      if (!SECTIONS.contains(section)) {
+        throw new IllegalArgumentException(
+            "there are no kernels '%s': they are %s".formatted(section, SECTIONS));
       }
-      times.linears();
-      times.elementwise();
-      times.decode();
-      times.prefill();
+    }
+    table.accept(device.name());
+    KernelTimes times = new KernelTimes(device, table);
+    for (String section : sections.isEmpty() ? SECTIONS : sections) {
+      switch (section) {
+        case LINEAR -> times.linears();
+        case ELEMENTWISE -> times.elementwise();
+        case DECODE -> times.decode();
+        case PREFILL -> times.prefill();
+        default -> {
+          times.besidesExperts();
+          times.experts();
+        }
+      }
     }
   }
 
@@ -88,7 +110,7 @@ final class KernelTimes {
                 bytes / seconds / 1e12,
                 flops / seconds / 1e12));
       }
-      System.out.println(line);
+      table.accept(line.toString());
     }
   }
 
@@ -105,7 +127,7 @@ final class KernelTimes {
       double seconds =
           time(weights.size(), i -> ops.linear(stream, x, List.of(weights.get(i)), null, out));
       String what = "linear %d -> %d:".formatted(size[0], size[1]);
-      System.out.println(what + figure("", seconds, 2.0 * size[0] * size[1], 0));
+      table.accept(what + figure("", seconds, 2.0 * size[0] * size[1], 0));
     }
     AttentionShape shape = new AttentionShape(32, 4, 128);
     KvCache cache = device.allocateKvCache(shape, 64, BLOCK);
@@ -113,7 +135,7 @@ final class KernelTimes {
     Tensor queries = matrix(1, shape.queryColumns());
     Tensor out = Tensor.allocate(device, BF16, 1, shape.queryColumns());
     double seconds = time(20, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
-    System.out.printf(Locale.ROOT, "decode attention on 4 heads 1 x 768: %.1f us%n", seconds * 1e6);
+    table.accept(String.format(Locale.ROOT, "decode attention on 4 heads 1 x 768: %.1f us", seconds * 1e6));
   }
 
   /** Mixtures in every tile that is worth a try; bytes are those of the experts chosen. */
@@ -126,7 +148,7 @@ final class KernelTimes {
     for (int i = 0; i < 3; i++) {
       layers.add(layer(experts, hidden, intermediate, perToken));
     }
-    CudaExperts kernels = new CudaExperts(((CudaDevice) device).launcher(), true);
+    CudaExperts kernels = new CudaExperts(device.launcher(), true);
     long handle = CudaStream.handle(stream);
     for (int rows : new int[] {1, 2, 4, 8, 16, 32, 64, 128, 180, 256, 512, 600, 1024, 2048, 8192}) {
       Tensor x = matrix(rows, hidden);
@@ -169,7 +191,7 @@ final class KernelTimes {
           line.append(figure(tile.name(), seconds, read, flops));
         }
       }
-      System.out.println(line);
+      table.accept(line.toString());
     }
   }
 
@@ -240,13 +262,14 @@ final class KernelTimes {
       Tensor head = Tensor.allocate(device, F32, 1, 128);
       double rotate =
           time(20, _ -> ops.rotateAndStore(stream, qkv, head, head, 1e-6f, rope, batch, cache));
-      System.out.printf(
-          Locale.ROOT,
-          "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us%n",
-          rows,
-          norm * 1e6,
-          silu * 1e6,
-          rotate * 1e6);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "rows %5d: addRmsNorm %.1f us, siluMultiply %.1f us, rotateAndStore %.1f us",
+              rows,
+              norm * 1e6,
+              silu * 1e6,
+              rotate * 1e6));
     }
   }
 
@@ -270,13 +293,14 @@ final class KernelTimes {
               caches.size(),
               i -> ops.attention(stream, queries, caches.get(i), batch, 0.088f, out));
       double bytes = 2.0 * 2 * 8 * 128 * size[0] * (double) size[1];
-      System.out.printf(
-          Locale.ROOT,
-          "decode attention %d x %d: %.1f us, %.2f TB/s%n",
-          size[0],
-          size[1],
-          seconds * 1e6,
-          bytes / seconds / 1e12);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "decode attention %d x %d: %.1f us, %.2f TB/s",
+              size[0],
+              size[1],
+              seconds * 1e6,
+              bytes / seconds / 1e12));
     }
   }
 
@@ -290,13 +314,14 @@ final class KernelTimes {
       Tensor out = Tensor.allocate(device, BF16, rows, shape.queryColumns());
       double seconds = time(2, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
       double flops = 4.0 * 32 * 128 * size[0] * ((double) size[1] * size[1] / 2);
-      System.out.printf(
-          Locale.ROOT,
-          "prefill attention %d x %d: %.1f us, %.0f TFLOP/s%n",
-          size[0],
-          size[1],
-          seconds * 1e6,
-          flops / seconds / 1e12);
+      table.accept(
+          String.format(
+              Locale.ROOT,
+              "prefill attention %d x %d: %.1f us, %.0f TFLOP/s",
+              size[0],
+              size[1],
+              seconds * 1e6,
+              flops / seconds / 1e12));
     }
   }
 
@@ -354,7 +379,7 @@ final class KernelTimes {
   }
 
   /** Seconds of one of {@code count} recorded operations. */
-  private double time(int count, java.util.function.IntConsumer operation) {
+  private double time(int count, IntConsumer operation) {
     Object key = new Object();
     int repeats = Math.max(1, 40 / count);
     Runnable work =
