@@ -59,13 +59,43 @@ class LayoutOracleTest {
     }
   }
 
+  @ParameterizedTest(name = "tp {0}, pp {1}, pcp {2}, dcp {3}")
+  @CsvSource({
+    "2,1,1,2", "4,1,1,2", "4,1,1,4", "8,1,1,4", "2,2,1,2", "4,2,1,4", "1,1,2,1", "1,1,4,1",
+    "2,1,2,1", "1,2,2,1", "2,2,2,1", "2,1,4,1", "1,2,4,1", "2,1,2,2", "2,2,2,2", "4,1,2,4",
+  })
+  void sharedContextGivesTheLogitsOfOneRank(int tensor, int pipeline, int prefill, int decode) {
+    Topology topology = new Topology(1, pipeline, tensor, prefill, decode, false);
+    Random random = new Random(topology.hashCode());
+    try (TinyModel model = TinyModel.random(random, tensor, kvHeads(topology, random))) {
+      compareWithOneRank(model, topology, topology.hashCode());
+    }
+  }
+
+  /** As many that so many ranks can hold the tokens of each. */
+  private static int kvHeads(Topology topology, Random random) {
+    int most = topology.decodeContext() == 1 ? 8 : topology.tensor() / topology.decodeContext();
+    return 1 << random.nextInt(Integer.numberOfTrailingZeros(most) + 1);
+  }
+
   @ParameterizedTest
-  @CsvSource({"2,1,false", "1,3,false", "2,2,true", "8,1,true"})
-  void companyChangesNoBit(int tensor, int pipeline, boolean experts) {
-    Random random = new Random(tensor * 10L + pipeline);
-    Topology topology = new Topology(1, pipeline, tensor, 1, 1, experts);
+  @CsvSource({
+    "2,1,1,1,false",
+    "1,3,1,1,false",
+    "2,2,1,1,true",
+    "8,1,1,1,true",
+    "2,1,1,2,false",
+    "1,1,2,1,false",
+    "2,1,2,2,false",
+  })
+  void companyChangesNoBit(int tensor, int pipeline, int prefill, int decode, boolean experts) {
+    Topology topology = new Topology(1, pipeline, tensor, prefill, decode, experts);
+    Random random = new Random(topology.hashCode());
+    int kvHeads = kvHeads(topology, random);
     try (TinyModel model =
-            experts ? TinyModel.randomMixture(random, tensor) : TinyModel.random(random, tensor);
+            experts
+                ? TinyModel.randomMixture(random, tensor, kvHeads)
+                : TinyModel.random(random, tensor, kvHeads);
         LocalExecutor executor = model.start(TinyModel.options(topology, List.of()))) {
       List<Request> requests = requests(model, random);
       List<Generated> together = StepDriver.run(executor, requests, 5);

@@ -32,10 +32,11 @@ public final class Architectures {
    * Refuses a model whose layers the ranks of a stage cannot share; cheap, to be called before
    * weights are read.
    *
+   * @param context ranks that share out the rows of a step
    * @throws IllegalArgumentException with the numbers and the flag
    */
   public static void requireShareable(
-      ModelConfig config, TensorParallel parallel, boolean expertParallel) {
+      ModelConfig config, TensorParallel parallel, int context, boolean expertParallel) {
     if (expertParallel && config.experts() == null) {
       throw new IllegalArgumentException(
           "--enable-expert-parallel is for mixtures of experts; %s has none"
@@ -44,6 +45,7 @@ public final class Architectures {
     SelfAttention.shape(config, parallel);
     Decoder.intermediateColumns(config, parallel, expertParallel);
     parallel.vocabulary(config.vocabularySize());
+    new TensorParallel(0, parallel.size() * context).vocabulary(config.vocabularySize());
   }
 
   /**

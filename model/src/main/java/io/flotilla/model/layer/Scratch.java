@@ -23,12 +23,14 @@ public final class Scratch {
   private final Buffer router;
   private final Buffer gathered;
   private final Buffer results;
+  private final ExchangeMemory exchange;
 
   /**
    * @param rows of the largest step
    * @param attention this rank's share of the heads
    * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
    * @param experts of a layer; 0 in a dense model
+   * @param ranks that exchange activations
    */
   public Scratch(
       Device device,
@@ -36,7 +38,8 @@ public final class Scratch {
       int hiddenSize,
       AttentionShape attention,
       int intermediateSize,
-      int experts) {
+      int experts,
+      StageRanks ranks) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
     this.experts = experts;
@@ -49,6 +52,7 @@ public final class Scratch {
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
         device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
+    this.exchange = new ExchangeMemory(device, rows, attention, ranks);
     this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
   }
 
@@ -61,7 +65,13 @@ public final class Scratch {
         + mixed.bytes()
         + router.bytes()
         + gathered.bytes()
-        + results.bytes();
+        + results.bytes()
+        + exchange.bytes();
+  }
+
+  /** What ranks exchange inside a layer. */
+  ExchangeMemory exchange() {
+    return exchange;
   }
 
   /** The stream of activations that layers add to, F32 {@code [rows, hiddenSize]}. */
