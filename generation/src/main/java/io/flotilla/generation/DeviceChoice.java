@@ -67,6 +67,9 @@ record DeviceChoice(EngineOptions options, ModelConfig config) {
     if (options.dtype().equals("float32")) {
       return Optional.of("--dtype is float32, and a GPU computes in bfloat16");
     }
+    if (options.topology().prefillContext() > 1 || options.topology().decodeContext() > 1) {
+      return Optional.of("-pcp and -dcp spread a context over CPU cores alone");
+    }
     if (ranks > 1) {
       return Optional.of("the model is split over ranks, and a GPU runs it whole");
     }

@@ -148,7 +148,7 @@ final class ModelLoader {
               .orElseGet(() -> share(source, layout.ranks(), block, wanted));
     }
     int length = wanted;
-    long fitting = kvCache / block * options.blockSize();
+    long fitting = kvCache / block * tokensPerBlock();
     if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
       LOG.warn(
           "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
@@ -168,15 +168,21 @@ final class ModelLoader {
         options.placement().pipelineLayers());
   }
 
+  /** Tokens of a block, of all ranks that hold its tokens between them. */
+  private int tokensPerBlock() {
+    return options.blockSize() * options.topology().decodeContext();
+  }
+
   /**
    * Whole blocks for every sequence, since a last block that is not full takes the space of one.
    * The ranks share this machine's memory, and each gets as much as the one that needs most.
    */
   private long share(ModelSource source, int ranks, long block, int length) {
-    int whole = Math.ceilDiv(length, options.blockSize()) * options.blockSize();
+    int tokens = tokensPerBlock();
+    int whole = Math.ceilDiv(length, tokens) * tokens;
     KvCacheBudget budget =
         new KvCacheBudget(
-            Math.ceilDiv(block * ranks, options.blockSize()),
+            Math.ceilDiv(block * ranks, tokens),
             KvCacheBudget.availableMemory(),
             source.weights().totalBytes());
     return budget.bytes(whole, options.maxSequences()) / ranks;

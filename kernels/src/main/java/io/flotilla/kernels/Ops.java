@@ -127,6 +127,38 @@ public interface Ops {
     throw new UnsupportedOperationException("this device cannot mix experts");
   }
 
+  /**
+   * Finds the rows that ranks compute, where neighbouring ranks have neighbouring experts, as many
+   * each, and rows are routed as {@link #mixExperts} does.
+   *
+   * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param firstExpert of the first rank
+   * @param experts of each rank
+   * @param perToken experts that compute a row
+   * @param chosen I32 {@code [1, n]}, n at least {@code ranks * rows}: the rows that have an expert
+   *     on the first rank, in their order, then those that have one on the next
+   * @param counts I32 {@code [1, ranks]}: how many each rank has
+   */
+  default void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int experts,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
+  }
+
+  /**
+   * {@code out[r]} is the sum of {@code x[i]} for all i with {@code rows[i] = r}, in their order.
+   *
+   * @param rows I32 {@code [1, x.rows()]}
+   */
+  default void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
+  }
+
   /** {@code out = x}, of the same shape; rows may have gaps between them. */
   default void copyRows(Stream stream, Tensor x, Tensor out) {
     throw new UnsupportedOperationException("this device cannot spread rows over ranks");

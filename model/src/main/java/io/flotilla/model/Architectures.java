@@ -1,9 +1,11 @@
 package io.flotilla.model;
 
 import io.flotilla.checkpoint.CheckpointException;
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.StageRanks;
 import io.flotilla.model.layer.TensorParallel;
 import java.util.List;
 
@@ -37,10 +39,14 @@ public final class Architectures {
    */
   public static void requireShareable(
       ModelConfig config, TensorParallel parallel, int context, boolean expertParallel) {
-    if (expertParallel && config.experts() == null) {
-      throw new IllegalArgumentException(
-          "--enable-expert-parallel is for mixtures of experts; %s has none"
-              .formatted(config.architecture()));
+    if (expertParallel) {
+      ExpertConfig experts = config.experts();
+      if (experts == null) {
+        throw new IllegalArgumentException(
+            "--enable-expert-parallel is for mixtures of experts; %s has none"
+                .formatted(config.architecture()));
+      }
+      StageRanks.requireExperts(experts.count(), parallel.size(), context);
     }
     SelfAttention.shape(config, parallel);
     Decoder.intermediateColumns(config, parallel, expertParallel);

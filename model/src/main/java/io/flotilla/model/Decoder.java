@@ -13,6 +13,7 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.DecoderLayer;
+import io.flotilla.model.layer.DispatchMemory;
 import io.flotilla.model.layer.ExpertMlp;
 import io.flotilla.model.layer.RmsNorm;
 import io.flotilla.model.layer.RopeTables;
@@ -72,7 +73,8 @@ final class Decoder implements CausalLm {
             attention,
             intermediateColumns(config, parallel, loader.isExpertParallel()),
             experts == null ? 0 : experts.count(),
-            loader.ranks());
+            loader.ranks(),
+            DispatchMemory.of(loader, limits.maxRows(), config));
     this.footprint =
         new Footprint(
             loader.widenedBytes(),

@@ -138,6 +138,23 @@ final class TiledOps implements Ops {
   }
 
   @Override
+  public void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int experts,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    mixture.choose(router, firstExpert, experts, perToken, chosen, counts);
+  }
+
+  @Override
+  public void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    mixture.sum(x, rows, out);
+  }
+
+  @Override
   public void copyRows(Stream stream, Tensor x, Tensor out) {
     long bytes = x.type().bytes(x.columns());
     eachRow(out.rows(), x.columns(), row -> NativeMemory.copy(row(x, row), row(out, row), bytes));

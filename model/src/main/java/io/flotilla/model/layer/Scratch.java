@@ -6,6 +6,8 @@ import io.flotilla.kernels.Device;
 import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The activations of one step of one rank, allocated once for the largest step and shared by all
@@ -24,6 +26,7 @@ public final class Scratch {
   private final Buffer gathered;
   private final Buffer results;
   private final ExchangeMemory exchange;
+  private final @Nullable DispatchMemory dispatch;
 
   /**
    * @param rows of the largest step
@@ -31,6 +34,7 @@ public final class Scratch {
    * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
    * @param experts of a layer; 0 in a dense model
    * @param ranks that exchange activations
+   * @param dispatch null where no rows are sent to the ranks of their experts
    */
   public Scratch(
       Device device,
@@ -39,7 +43,8 @@ public final class Scratch {
       AttentionShape attention,
       int intermediateSize,
       int experts,
-      StageRanks ranks) {
+      StageRanks ranks,
+      @Nullable DispatchMemory dispatch) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
     this.experts = experts;
@@ -52,6 +57,7 @@ public final class Scratch {
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
         device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
+    this.dispatch = dispatch;
     this.exchange = new ExchangeMemory(device, rows, attention, ranks);
     this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
   }
@@ -66,7 +72,13 @@ public final class Scratch {
         + router.bytes()
         + gathered.bytes()
         + results.bytes()
-        + exchange.bytes();
+        + exchange.bytes()
+        + (dispatch == null ? 0 : dispatch.bytes());
+  }
+
+  /** What is sent to the ranks of experts, where it is. */
+  DispatchMemory dispatch() {
+    return Objects.requireNonNull(dispatch);
   }
 
   /** What ranks exchange inside a layer. */

@@ -33,6 +33,35 @@ public record StageRanks(
         tensor.rank() * context.size() + context.rank(), tensor.size() * context.size());
   }
 
+  /**
+   * This rank's experts of a layer, where ranks have whole ones.
+   *
+   * @throws IllegalArgumentException when they cannot be shared evenly
+   */
+  Share experts(int total) {
+    TensorParallel place = place();
+    requireExperts(total, tensor.size(), context.size());
+    int count = total / place.size();
+    return new Share(place.rank() * count, count);
+  }
+
+  /**
+   * Refuses experts that the ranks of a stage cannot share evenly.
+   *
+   * @throws IllegalArgumentException with the numbers and the flags
+   */
+  public static void requireExperts(int total, int tensor, int context) {
+    if (total % (tensor * context) != 0) {
+      String ranks =
+          context == 1
+              ? "--tensor-parallel-size " + tensor
+              : "--tensor-parallel-size %d x --prefill-context-parallel-size %d"
+                  .formatted(tensor, context);
+      throw new IllegalArgumentException(
+          "%s with --enable-expert-parallel does not divide %d experts".formatted(ranks, total));
+    }
+  }
+
   /** Whether the rank's thread waits for another of the stage now. Readable from any thread. */
   public boolean isWaiting() {
     return layers.isWaiting() || context.isWaiting() || keys.isWaiting() || all.isWaiting();
