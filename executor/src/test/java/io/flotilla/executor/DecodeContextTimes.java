@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Decoding with a long context on two ranks of one core, the shape of Qwen3-0.6B with one key-value
@@ -148,10 +149,10 @@ final class DecodeContextTimes {
   private void submit(
       LocalExecutor executor,
       List<Integer> sampled,
-      Admission admission,
+      @Nullable Admission admission,
       int computed,
       TokenInput input,
-      int[] blocks) {
+      int @Nullable [] blocks) {
     boolean sample = computed + input.count() >= context;
     SequenceStep sequence =
         new SequenceStep(

@@ -136,7 +136,9 @@ public final class ShardLoader {
     }
     List<Tensor> loaded = device.load(parts);
     for (int i = 0; i < loaded.size(); i++) {
-      mapped.put(matrices.get(i).name, loaded.get(i).rows() * loaded.get(i).rowBytes());
+      // A head may be a smaller part of the embedding, where it is tied to it.
+      long bytes = loaded.get(i).rows() * loaded.get(i).rowBytes();
+      mapped.merge(matrices.get(i).name, bytes, Math::max);
     }
     return loaded;
   }
