@@ -2,6 +2,7 @@ package io.flotilla.executor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.flotilla.checkpoint.Checkpoint;
 import io.flotilla.executor.StepDriver.Generated;
 import io.flotilla.executor.StepDriver.Request;
 import io.flotilla.model.sampling.SamplingParameters;
@@ -11,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -130,6 +132,23 @@ class LayoutOracleTest {
       List<Request> requests = requests(model, random);
       List<Generated> expected = StepDriver.run(one, requests, 7);
       assertThat(StepDriver.run(many, requests, 8)).usingRecursiveComparison().isEqualTo(expected);
+    }
+  }
+
+  /** Nine heads, three of keys and values, in four bits. */
+  @Test
+  @SuppressWarnings("MustBeClosedChecker") // Closed with the model.
+  void smollm2OnThreeRanksGivesTheLogitsOfOne() {
+    Checkpoint checkpoint = Checkpoint.open(ModelFiles.path("smollm2"));
+    try (TinyModel model = new TinyModel("smollm2", checkpoint.config(), checkpoint);
+        LocalExecutor one = model.start(1, 1);
+        LocalExecutor three = model.start(3, 1)) {
+      int[] prompt = new Random(5).ints(24, 0, model.config().vocabularySize()).toArray();
+      int scored = model.config().vocabularySize();
+      List<Request> requests =
+          List.of(new Request(prompt, TOKENS, sampling(0, 0, 1, 1, scored, scored)));
+      Generated expected = StepDriver.run(one, requests, 1).getFirst();
+      compare("smollm2", expected, StepDriver.run(three, requests, 2).getFirst());
     }
   }
 
