@@ -11,12 +11,15 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * How the ranks of a replica share a model. The ranks of a stage have neighbouring numbers.
+ * How the ranks of a replica share a model. The ranks of a stage have neighbouring numbers, and of
+ * those the ranks that split a layer.
  *
  * @param stages the layers of each pipeline stage
- * @param tensor ranks of each stage
+ * @param tensor ranks each layer is split over
+ * @param prefillContext ranks that share out the rows of a step, times that
+ * @param decodeContext ranks, of those that split a layer, that hold its tokens between them
  */
-public record Layout(List<StageSlice> stages, int tensor) {
+public record Layout(List<StageSlice> stages, int tensor, int prefillContext, int decodeContext) {
   public Layout {
     stages = List.copyOf(stages);
   }
@@ -30,13 +33,32 @@ public record Layout(List<StageSlice> stages, int tensor) {
   public static Layout of(Topology topology, List<Integer> pipelineLayers, ModelConfig config) {
     Architectures.requireSupported(config);
     Architectures.requireShareable(
-        config, new TensorParallel(0, topology.tensor()), topology.expertParallel());
+        config,
+        new TensorParallel(0, topology.tensor()),
+        topology.prefillContext(),
+        topology.expertParallel());
+    requireSpreadable(topology, config.kvHeads());
     StageSplit split = new StageSplit(config);
     List<Integer> counts =
         pipelineLayers.isEmpty()
             ? split.balanced(topology.pipeline())
             : split.asked(topology.pipeline(), pipelineLayers);
-    return new Layout(split.slices(counts), topology.tensor());
+    return new Layout(
+        split.slices(counts),
+        topology.tensor(),
+        topology.prefillContext(),
+        topology.decodeContext());
+  }
+
+  /** Tokens are spread over ranks that would else hold the same key-value head. */
+  private static void requireSpreadable(Topology topology, int kvHeads) {
+    int copies = Math.max(1, topology.tensor() / kvHeads);
+    if (copies % topology.decodeContext() != 0) {
+      throw new IllegalArgumentException(
+          ("--decode-context-parallel-size %d does not divide the %d ranks that hold each key-value"
+                  + " head: --tensor-parallel-size %d over %d heads")
+              .formatted(topology.decodeContext(), copies, topology.tensor(), kvHeads));
+    }
   }
 
   /**
@@ -70,11 +92,16 @@ public record Layout(List<StageSlice> stages, int tensor) {
 
   /** Ranks of the replica. */
   public int ranks() {
-    return stages.size() * tensor;
+    return stages.size() * stageRanks();
+  }
+
+  /** Ranks of a stage. */
+  int stageRanks() {
+    return tensor * prefillContext;
   }
 
   int stage(int rank) {
-    return rank / tensor;
+    return rank / stageRanks();
   }
 
   TensorParallel tensorPlace(int rank) {

@@ -6,6 +6,8 @@ import io.flotilla.executor.StepPlan.Admission;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepPlan.TokenInput.Known;
 import io.flotilla.kernels.Device;
+import io.flotilla.model.layer.StageRanks;
+import io.flotilla.model.layer.TensorParallel;
 import io.flotilla.model.sampling.SamplingParameters;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
@@ -64,8 +66,9 @@ public record LayoutPlan(Topology topology, Layout layout, List<RankPlan> ranks)
             layout.stages().get(stage),
             stage,
             stages,
-            layout.tensorPlace(stage * layout.tensor()),
-            new PaperCollectives(0, layout.tensor(), work::reduce),
+            StageRanks.split(
+                new TensorParallel(0, layout.tensor()),
+                new PaperCollectives(0, layout.tensor(), work::reduce)),
             new PaperCollectives(stage, stages, work::pass));
     try (Arena arena = Arena.ofConfined();
         Rank rank =

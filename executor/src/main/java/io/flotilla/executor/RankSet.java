@@ -6,6 +6,7 @@ import io.flotilla.kernels.AbortSignal;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Interconnect;
+import io.flotilla.model.layer.StageRanks;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,9 +20,6 @@ import java.util.stream.IntStream;
  * answers. Everything but {@link #start} is callable from any thread.
  */
 final class RankSet {
-  /** Rows of logits and the like that a rank of a stage may send ahead. */
-  private static final int LAYER_MESSAGES = 4;
-
   private final ExecutorOptions options;
   private final ModelConfig config;
   private final List<Device> devices;
@@ -54,32 +52,30 @@ final class RankSet {
   private List<RankPlace> places(
       Layout layout, List<Device> members, Interconnect interconnect, AbortSignal abort) {
     int stages = layout.stages().size();
-    int tensor = layout.tensor();
-    List<List<Collectives>> layers = new ArrayList<>();
+    int stageRanks = layout.stageRanks();
+    List<List<StageRanks>> joined = new ArrayList<>();
     for (int stage = 0; stage < stages; stage++) {
-      layers.add(
-          interconnect.connect(
-              members.subList(stage * tensor, (stage + 1) * tensor), LAYER_MESSAGES, abort));
+      List<Device> devices = members.subList(stage * stageRanks, (stage + 1) * stageRanks);
+      joined.add(new StageGroups(layout, devices, interconnect, abort).ranks());
     }
     List<List<Collectives>> pipelines = new ArrayList<>();
     int messages = StageLink.MESSAGES_PER_STEP * options.stepsInFlight();
-    for (int place = 0; place < tensor; place++) {
+    for (int place = 0; place < stageRanks; place++) {
       int first = place;
       List<Device> line =
-          IntStream.range(0, stages).mapToObj(s -> members.get(s * tensor + first)).toList();
+          IntStream.range(0, stages).mapToObj(s -> members.get(s * stageRanks + first)).toList();
       pipelines.add(interconnect.connect(line, messages, abort));
     }
     List<RankPlace> all = new ArrayList<>();
     for (int rank = 0; rank < layout.ranks(); rank++) {
       int stage = layout.stage(rank);
-      int place = rank % tensor;
+      int place = rank % stageRanks;
       all.add(
           new RankPlace(
               layout.stages().get(stage),
               stage,
               stages,
-              layout.tensorPlace(rank),
-              layers.get(stage).get(place),
+              joined.get(stage).get(place),
               pipelines.get(place).get(stage)));
     }
     return List.copyOf(all);

@@ -109,8 +109,8 @@ final class RankWorker {
       runRank(arena, build);
       running.await();
     } catch (Throwable cause) {
-      ready.completeExceptionally(cause);
       failure.report(cause);
+      ready.completeExceptionally(cause);
     }
   }
 
@@ -119,8 +119,8 @@ final class RankWorker {
       ready.complete(rank);
       runTasks(rank);
     } catch (Throwable cause) {
-      ready.completeExceptionally(cause);
       failure.report(cause);
+      ready.completeExceptionally(cause);
     } finally {
       running.countDown();
     }

@@ -75,9 +75,13 @@ record DeviceChoice(EngineOptions options) {
 
   /** What of the options only a CPU can do. */
   private Optional<String> obstacle() {
-    return options.dtype().equals("float32")
-        ? Optional.of("--dtype is float32, and a GPU computes in bfloat16")
-        : Optional.empty();
+    if (options.dtype().equals("float32")) {
+      return Optional.of("--dtype is float32, and a GPU computes in bfloat16");
+    }
+    if (options.topology().prefillContext() > 1 || options.topology().decodeContext() > 1) {
+      return Optional.of("-pcp and -dcp spread a context over CPU cores alone");
+    }
+    return Optional.empty();
   }
 
   private Chosen opened(DeviceProvider provider, int ranks) {

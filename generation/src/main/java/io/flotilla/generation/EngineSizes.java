@@ -42,17 +42,22 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
                   memory ->
                       GpuMemoryBudget.of(config, options, layout, wanted)
                           .kvCacheBytes(memory, ranksOnOne))
-              .orElseGet(() -> share(layout.ranks(), block, wanted));
+              .orElseGet(() -> share(topology, layout.ranks(), block, wanted));
     }
-    return withCache(topology, fittingLength(kvCache, block), kvCache);
+    return withCache(topology, fittingLength(topology, kvCache, block), kvCache);
   }
 
   /** The length that a KV cache allows, where none was asked for. */
-  int fittingLength(long kvCache, long block) {
+  int fittingLength(Topology topology, long kvCache, long block) {
     int wanted = wantedLength();
-    long fitting = kvCache / block * options.blockSize();
+    long fitting = kvCache / block * tokensPerBlock(topology);
     boolean open = options.maxModelLength() == 0;
     return open && fitting < wanted && fitting >= SHORTEST ? (int) fitting : wanted;
+  }
+
+  /** Tokens of a block, of all ranks that hold its tokens between them. */
+  int tokensPerBlock(Topology topology) {
+    return options.blockSize() * topology.decodeContext();
   }
 
   ExecutorOptions withCache(Topology topology, int length, long kvCache) {
@@ -70,13 +75,12 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
    * Whole blocks for every sequence, since a last block that is not full takes the space of one.
    * The ranks share this machine's memory, and each gets as much as the one that needs most.
    */
-  private long share(int ranks, long block, int length) {
-    int whole = Math.ceilDiv(length, options.blockSize()) * options.blockSize();
+  private long share(Topology topology, int ranks, long block, int length) {
+    int tokens = tokensPerBlock(topology);
+    int whole = Math.ceilDiv(length, tokens) * tokens;
     KvCacheBudget budget =
         new KvCacheBudget(
-            Math.ceilDiv(block * ranks, options.blockSize()),
-            KvCacheBudget.availableMemory(),
-            weights);
+            Math.ceilDiv(block * ranks, tokens), KvCacheBudget.availableMemory(), weights);
     return budget.bytes(whole, options.maxSequences()) / ranks;
   }
 }

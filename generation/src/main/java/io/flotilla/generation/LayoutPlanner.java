@@ -98,7 +98,7 @@ final class LayoutPlanner {
     }
     long block = layout.largestKvBlockBytes(shape.config, device, options.blockSize());
     int length = sizes.wantedLength();
-    long one = block * Math.ceilDiv(length, options.blockSize());
+    long one = block * Math.ceilDiv(length, sizes.tokensPerBlock(topology));
     LayoutPlan bare =
         LayoutPlan.of(sizes.withCache(topology, length, one), shape.config, shape.weights, device);
     long left =
@@ -106,7 +106,7 @@ final class LayoutPlanner {
             options.gpuMemoryUtilization(),
             device.memory().orElseThrow(),
             bare.largestBesidesKvCache());
-    return sizes.withCache(topology, sizes.fittingLength(left, block), left);
+    return sizes.withCache(topology, sizes.fittingLength(topology, left, block), left);
   }
 
   /** Where there are no weights, they are taken to be bf16. */

@@ -135,7 +135,8 @@ final class KernelTimes {
     Tensor queries = matrix(1, shape.queryColumns());
     Tensor out = Tensor.allocate(device, BF16, 1, shape.queryColumns());
     double seconds = time(20, _ -> ops.attention(stream, queries, cache, batch, 0.088f, out));
-    table.accept(String.format(Locale.ROOT, "decode attention on 4 heads 1 x 768: %.1f us", seconds * 1e6));
+    table.accept(
+        String.format(Locale.ROOT, "decode attention on 4 heads 1 x 768: %.1f us", seconds * 1e6));
   }
 
   /** Mixtures in every tile that is worth a try; bytes are those of the experts chosen. */

@@ -16,6 +16,9 @@ import java.util.List;
  * order, whoever else they compute.
  */
 final class ExpertMixture {
+  /** Columns that one thread adds up at a time. */
+  private static final int SUM_COLUMNS = 256;
+
   private final Ops ops;
   private final ThreadTeam team;
   private final ScaledAddition addition;
@@ -71,7 +74,7 @@ final class ExpertMixture {
     team.run(
         rows,
         (row, _) -> {
-          route(router, row, layer, weights);
+          route(router, row, layer.perToken(), layer.normalised(), weights);
           MemorySegment target = NativeMemory.segment(out);
           target.asSlice(row * out.rowBytes(), TensorType.F32.bytes(out.columns())).fill((byte) 0);
         });
@@ -91,8 +94,58 @@ final class ExpertMixture {
     }
   }
 
+  /** See {@link Ops#chooseRows}. */
+  void choose(
+      Tensor router, int firstExpert, int experts, int perToken, Tensor chosen, Tensor counts) {
+    int rows = router.rows();
+    float[] weights = new float[rows * router.columns()];
+    team.run(rows, (row, _) -> route(router, row, perToken, false, weights));
+    long to = NativeMemory.address(chosen);
+    for (int rank = 0; rank < counts.columns(); rank++) {
+      int count = 0;
+      for (int row = 0; row < rows; row++) {
+        int from = row * router.columns() + firstExpert + rank * experts;
+        if (hasOne(weights, from, experts)) {
+          NativeMemory.setInt(to, row);
+          to += 4;
+          count++;
+        }
+      }
+      NativeMemory.setInt(NativeMemory.address(counts) + 4L * rank, count);
+    }
+  }
+
+  private static boolean hasOne(float[] weights, int from, int count) {
+    for (int i = from; i < from + count; i++) {
+      if (weights[i] > 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** See {@link Ops#sumRows}. */
+  void sum(Tensor x, Tensor rows, Tensor out) {
+    int columns = out.columns();
+    team.run(
+        Math.ceilDiv(columns, SUM_COLUMNS),
+        (tile, _) -> {
+          int count = Math.min(SUM_COLUMNS, columns - tile * SUM_COLUMNS);
+          long offset = 4L * tile * SUM_COLUMNS;
+          long to = NativeMemory.address(out) + offset;
+          for (int row = 0; row < out.rows(); row++) {
+            NativeMemory.clear(to + row * out.rowBytes(), 4L * count);
+          }
+          for (int i = 0; i < x.rows(); i++) {
+            long from = NativeMemory.address(x) + i * x.rowBytes() + offset;
+            addition.add(to + NativeMemory.integer(rows, i) * out.rowBytes(), 1, from, count);
+          }
+        });
+  }
+
   /** Leaves in {@code weights} those of the row's experts; the other experts have 0. */
-  private static void route(Tensor router, int row, ExpertLayer layer, float[] weights) {
+  private static void route(
+      Tensor router, int row, int perToken, boolean normalised, float[] weights) {
     int experts = router.columns();
     MemorySegment logits = NativeMemory.segment(router);
     float[] values = new float[experts];
@@ -107,7 +160,7 @@ final class ExpertMixture {
       values[i] = Math.max(Float.MIN_NORMAL, (float) StrictMath.exp(values[i] - largest));
       sum += values[i];
     }
-    int[] best = new int[layer.perToken()];
+    int[] best = new int[perToken];
     float chosenSum = 0;
     for (int k = 0; k < best.length; k++) {
       int next = -1;
@@ -121,7 +174,7 @@ final class ExpertMixture {
       weights[row * experts + next] = values[next] / sum;
       chosenSum += values[next] / sum;
     }
-    if (layer.normalised()) {
+    if (normalised) {
       for (int expert : best) {
         weights[row * experts + expert] /= chosenSum;
       }

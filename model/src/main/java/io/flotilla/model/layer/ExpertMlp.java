@@ -9,18 +9,21 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.model.layer.ShardLoader.Rows;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A mixture of experts (arXiv 2401.04088), each a {@code down(silu(gate x) * up x)}. Ranks hold
- * every token, so nothing is dispatched: with expert parallelism each rank has some of the experts
- * whole, without it a part of each, and the sum over ranks has the whole output either way. The
- * router is whole on every rank.
+ * A mixture of experts (arXiv 2401.04088), each a {@code down(silu(gate x) * up x)}. Ranks that
+ * split a layer hold the same tokens: with expert parallelism each has some of the experts whole,
+ * without it a part of each, and the sum over them has the whole output either way. Ranks that
+ * share out a step's rows have different experts too with expert parallelism, and send rows to each
+ * other. The router is whole on every rank.
  */
 public final class ExpertMlp implements FeedForward {
   private final Ops ops;
   private final Collectives collectives;
   private final List<Tensor> router;
   private final ExpertLayer experts;
+  private final @Nullable ExpertDispatch dispatch;
 
   /**
    * What families call their tensors.
@@ -44,7 +47,7 @@ public final class ExpertMlp implements FeedForward {
     Share all = new Share(0, config.count());
     String gate = name + "." + names.router + ".weight";
     this.router = List.of(loader.rows(gate, config.count(), hiddenSize, all));
-    Share share = loader.isExpertParallel() ? loader.parallel().experts(config.count()) : all;
+    Share share = loader.isExpertParallel() ? loader.ranks().experts(config.count()) : all;
     Share columns =
         loader.isExpertParallel()
             ? new Share(0, config.intermediateSize())
@@ -65,6 +68,11 @@ public final class ExpertMlp implements FeedForward {
     List<Tensor> downs = loader.columns(outer, hiddenSize, config.intermediateSize(), columns);
     this.experts =
         new ExpertLayer(gateUps, downs, share.first(), config.perToken(), config.normalised());
+    Collectives context = loader.ranks().context();
+    this.dispatch =
+        loader.isExpertParallel() && context.size() > 1
+            ? new ExpertDispatch(loader.device(), context, experts)
+            : null;
   }
 
   /** This rank's part of each expert. */
@@ -76,11 +84,10 @@ public final class ExpertMlp implements FeedForward {
   /**
    * Columns between the matrices of an expert on one rank.
    *
-   * @throws IllegalArgumentException when the experts cannot be shared between the ranks
+   * @throws IllegalArgumentException when they cannot be shared between the ranks
    */
   public static int columns(ExpertConfig config, TensorParallel parallel, boolean expertParallel) {
     if (expertParallel) {
-      parallel.experts(config.count());
       return config.intermediateSize();
     }
     return parallel.share(config.intermediateSize(), "columns of an expert");
@@ -90,7 +97,21 @@ public final class ExpertMlp implements FeedForward {
   public void apply(Stream stream, Tensor x, Scratch scratch, Tensor out) {
     Tensor logits = scratch.router(x.rows());
     ops.linear(stream, x, router, null, logits);
-    ops.mixExperts(stream, x, logits, experts, scratch.mixture(), out);
+    if (dispatch == null) {
+      mix(stream, x, logits, scratch, out);
+    } else {
+      dispatch.apply(
+          stream,
+          x,
+          logits,
+          scratch.dispatch(),
+          (rows, router, results) -> mix(stream, rows, router, scratch, results),
+          out);
+    }
     collectives.allReduce(stream, out);
+  }
+
+  private void mix(Stream stream, Tensor x, Tensor logits, Scratch scratch, Tensor out) {
+    ops.mixExperts(stream, x, logits, experts, scratch.mixture(), out);
   }
 }

@@ -6,6 +6,7 @@ import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,6 +24,8 @@ public final class Scratch {
   private final TensorType type;
   private final Buffer router;
   private final Buffer mixture;
+  private final ExchangeMemory exchange;
+  private final @Nullable DispatchMemory dispatch;
 
   /**
    * @param rows of the largest step
@@ -30,6 +33,8 @@ public final class Scratch {
    * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
    * @param experts null in a dense model
    * @param expertColumns this rank's share of the columns between the matrices of an expert
+   * @param ranks that exchange activations
+   * @param dispatch null where no rows are sent to the ranks of their experts
    */
   public Scratch(
       Device device,
@@ -38,7 +43,9 @@ public final class Scratch {
       AttentionShape attention,
       int intermediateSize,
       @Nullable ExpertConfig experts,
-      int expertColumns) {
+      int expertColumns,
+      StageRanks ranks,
+      @Nullable DispatchMemory dispatch) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
     this.experts = experts == null ? 0 : experts.count();
@@ -54,6 +61,8 @@ public final class Scratch {
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
         device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
+    this.dispatch = dispatch;
+    this.exchange = new ExchangeMemory(device, rows, attention, ranks);
     this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
   }
 
@@ -65,7 +74,19 @@ public final class Scratch {
         + projected.bytes()
         + mixed.bytes()
         + router.bytes()
-        + mixture.bytes();
+        + mixture.bytes()
+        + exchange.bytes()
+        + (dispatch == null ? 0 : dispatch.bytes());
+  }
+
+  /** What is sent to the ranks of experts, where it is. */
+  DispatchMemory dispatch() {
+    return Objects.requireNonNull(dispatch);
+  }
+
+  /** What ranks exchange inside a layer. */
+  ExchangeMemory exchange() {
+    return exchange;
   }
 
   /** The stream of activations that layers add to, F32 {@code [rows, hiddenSize]}. */

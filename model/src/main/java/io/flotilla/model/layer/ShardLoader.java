@@ -36,34 +36,29 @@ public final class ShardLoader {
   private final Device device;
   private final Stream stream;
   private final TensorParallel parallel;
-  private final Collectives collectives;
+  private final StageRanks ranks;
   private final boolean expertParallel;
   private final Map<String, Long> mapped = new HashMap<>();
   private long widenedBytes;
 
   /** A loader of whole layers, for one rank. */
   public ShardLoader(WeightSource source, Device device, Stream stream, TensorParallel parallel) {
-    this(source, device, stream, parallel, Collectives.ALONE, false);
+    this(source, device, stream, StageRanks.split(parallel, Collectives.ALONE), false);
   }
 
   /**
    * A loader of one rank's part of each layer.
    *
-   * @param collectives joins the ranks that share a layer
+   * @param ranks of the stage, and this one's place among them
    * @param expertParallel whether each has some experts whole, not a part of each
    */
   public ShardLoader(
-      WeightSource source,
-      Device device,
-      Stream stream,
-      TensorParallel parallel,
-      Collectives collectives,
-      boolean expertParallel) {
+      WeightSource source, Device device, Stream stream, StageRanks ranks, boolean expertParallel) {
     this.source = source;
     this.device = device;
     this.stream = stream;
-    this.parallel = parallel;
-    this.collectives = collectives;
+    this.parallel = ranks.tensor();
+    this.ranks = ranks;
     this.expertParallel = expertParallel;
   }
 
@@ -75,9 +70,14 @@ public final class ShardLoader {
     return parallel;
   }
 
-  /** Joins the ranks that share a layer. */
+  /** The ranks of the stage, and this one's place among them. */
+  public StageRanks ranks() {
+    return ranks;
+  }
+
+  /** Joins the ranks that split each layer. */
   public Collectives collectives() {
-    return collectives;
+    return ranks.layers();
   }
 
   /** Whether each rank has some experts whole, not a part of each. */
@@ -136,7 +136,9 @@ public final class ShardLoader {
     }
     List<Tensor> loaded = device.load(parts);
     for (int i = 0; i < loaded.size(); i++) {
-      mapped.put(matrices.get(i).name, loaded.get(i).rows() * loaded.get(i).rowBytes());
+      // A head may be a smaller part of the embedding, where it is tied to it.
+      long bytes = loaded.get(i).rows() * loaded.get(i).rowBytes();
+      mapped.merge(matrices.get(i).name, bytes, Math::max);
     }
     return loaded;
   }
