@@ -40,7 +40,8 @@ class OfflineRunTest {
   void refusesWhatDoesNotFitBeforeItStarts() {
     assertThatThrownBy(
             () ->
-                new OfflineRun(model, 0, 0).run(List.of(new BenchmarkPrompt("a b", 90, 11)), _ -> {}))
+                new OfflineRun(model, 0, 0)
+                    .run(List.of(new BenchmarkPrompt("a b", 90, 11)), _ -> {}))
         .hasMessageContaining("a prompt of 90 tokens and an output of 11 are more than the 100");
     assertThat(model.requests()).isEmpty();
   }
