@@ -45,12 +45,19 @@ public final class ThisMachine {
    * @param ordinal which device, from 0
    * @param sections names of groups of kernels; empty for all
    * @param table takes each line
-   * @throws IllegalStateException when no device of the kind can be used, with what to do
-   * @throws IllegalArgumentException when there is no such kind, device or section
+   * @throws IllegalArgumentException when there is no such kind, device or section, or none of the
+   *     kind can be used, with what to do
    */
   public static void timeKernels(
       String kind, int ordinal, List<String> sections, Consumer<String> table) {
-    provider(kind).timeKernels(ordinal, sections, table);
+    DeviceProvider provider = provider(kind);
+    provider
+        .obstacle()
+        .ifPresent(
+            reason -> {
+              throw new IllegalArgumentException("--device " + kind + ": " + reason);
+            });
+    provider.timeKernels(ordinal, sections, table);
   }
 
   private static DeviceProvider provider(String kind) {
