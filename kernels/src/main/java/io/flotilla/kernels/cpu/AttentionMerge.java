@@ -43,7 +43,8 @@ final class AttentionMerge {
     float sum = 0;
     for (int part = 0; part < count; part++) {
       long at = first + part * toNext;
-      scales[part] = (float) StrictMath.exp(NativeMemory.getFloat(at + largestAt) - largest);
+      float below = NativeMemory.getFloat(at + largestAt) - largest;
+      scales[part] = below == 0 ? 1 : (float) StrictMath.exp(below);
       sum += scales[part] * NativeMemory.getFloat(at + sumAt);
     }
     long values = 4L * head * shape.headDim();
