@@ -4,7 +4,7 @@
 # what everything takes; runtime.tar.xz and flotilla.tar.xz are what travels.
 # Build first: ./mvnw package. Usage: kernels-cuda/bundle.sh FOLDER [SHAPES PROMPTS]
 # SHAPES holds a folder with config.json for each model that check.sh measures (qwen3-8b, qwen3-32b,
-# qwen3-30b-a3b, smollm2-135m) and one named tokenizer; PROMPTS is its dataset, in JSON lines.
+# qwen3-30b-a3b, smollm2-135m; the last with its tokenizer) and one named tokenizer; PROMPTS is its dataset, in JSON lines.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

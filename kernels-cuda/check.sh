@@ -119,7 +119,7 @@ large() {
 
 small() {
   limited 120 "$flotilla" bench throughput --model "$here/shapes/smollm2-135m" --load-format dummy \
-    --tokenizer "$here/shapes/tokenizer" --device cuda --max-num-seqs 1024 --num-prompts 4096 \
+    --tokenizer "$here/shapes/smollm2-135m" --device cuda --max-num-seqs 1024 --num-prompts 4096 \
     --dataset-name random --random-input-len 32 --random-output-len 128 --max-model-len 256 \
     --min-p 0.05 | sed -n 's/^\(.*hroughput.*\)$/smollm2-135m, 4,096 x 32\/128: \1/p' >>"$table"
 }

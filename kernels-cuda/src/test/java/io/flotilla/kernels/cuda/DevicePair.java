@@ -96,7 +96,10 @@ final class DevicePair implements AutoCloseable {
     return Float.intBitsToFloat(Float.floatToRawIntBits(value) + 0x8000 & 0xFFFF0000);
   }
 
-  /** {@code |gpu - cpu| / |cpu|} over all elements; every element must be a number. */
+  /**
+   * {@code |gpu - cpu| / |cpu|} over all elements, or {@code |gpu|} where zeros are wanted; every
+   * element must be a number.
+   */
   double relativeError(Pair pair) {
     Tensor tensor = pair.gpu;
     double squaredError = 0;
@@ -120,7 +123,7 @@ final class DevicePair implements AutoCloseable {
         }
       }
     }
-    return Math.sqrt(squaredError / squares);
+    return Math.sqrt(squares == 0 ? squaredError : squaredError / squares);
   }
 
   void assertClose(String what, Pair pair) {
