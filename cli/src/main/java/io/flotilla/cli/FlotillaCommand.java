@@ -26,6 +26,7 @@ import picocli.CommandLine.ScopeType;
       CompleteCommand.class,
       ModelsCommand.class,
       BenchCommand.class,
+      DoctorCommand.class,
       VersionCommand.class
     },
     footer = {

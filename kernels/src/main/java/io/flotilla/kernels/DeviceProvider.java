@@ -1,5 +1,6 @@
 package io.flotilla.kernels;
 
+import java.util.List;
 import java.util.Optional;
 
 /** Opens devices of one kind; found with {@link java.util.ServiceLoader}. */
@@ -12,6 +13,9 @@ public interface DeviceProvider {
    * empty when one can.
    */
   Optional<String> obstacle();
+
+  /** Everything that devices of this kind need and what of it this machine has. */
+  List<Finding> findings();
 
   /**
    * Opens a device.

@@ -2,6 +2,8 @@ package io.flotilla.kernels.cuda;
 
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
+import io.flotilla.kernels.Finding;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -28,6 +30,11 @@ public final class CudaDeviceProvider implements DeviceProvider {
     } catch (IllegalStateException | CudaException e) {
       return Optional.of(String.valueOf(e.getMessage()));
     }
+  }
+
+  @Override
+  public synchronized List<Finding> findings() {
+    return new CudaFindings(LibraryPaths.driver(), LibraryPaths.cublasLt()).all();
   }
 
   @Override

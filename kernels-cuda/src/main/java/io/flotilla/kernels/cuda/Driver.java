@@ -24,6 +24,7 @@ final class Driver {
   private static final int NOT_READY = 600;
   private static final int PORTABLE = 1;
   private static final int DISABLE_TIMING = 2;
+  private static final int NATIVE_ATOMICS = 3;
   private static final int MAX_DYNAMIC_SHARED_BYTES = 8;
 
   private final NativeLibrary library;
@@ -46,6 +47,11 @@ final class Driver {
 
   String path() {
     return library.path();
+  }
+
+  /** The library's file, links resolved. */
+  String file() {
+    return library.file();
   }
 
   /** Starts the driver and counts its devices; 0 also where the driver says there is none. */
@@ -85,6 +91,35 @@ final class Driver {
       int status = library.call("cuDeviceGetAttribute", value, attribute, device);
       check("cuDeviceGetAttribute", status);
       return value.get(JAVA_INT, 0);
+    }
+  }
+
+  /** Bytes of a device's memory. */
+  long totalMemory(int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(JAVA_LONG);
+      check("cuDeviceTotalMem", library.call("cuDeviceTotalMem_v2", bytes, device));
+      return bytes.get(JAVA_LONG, 0);
+    }
+  }
+
+  /** Whether one device can read another's memory. */
+  boolean canAccess(int device, int peer) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment answer = arena.allocate(JAVA_INT);
+      int status = library.call("cuDeviceCanAccessPeer", answer, device, peer);
+      check("cuDeviceCanAccessPeer", status);
+      return answer.get(JAVA_INT, 0) != 0;
+    }
+  }
+
+  /** Whether atomic operations work over the link between two devices: NVLink has them. */
+  boolean hasAtomicLink(int device, int peer) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment answer = arena.allocate(JAVA_INT);
+      int status = library.call("cuDeviceGetP2PAttribute", answer, NATIVE_ATOMICS, device, peer);
+      check("cuDeviceGetP2PAttribute", status);
+      return answer.get(JAVA_INT, 0) != 0;
     }
   }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.flotilla.kernels.Finding;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
@@ -114,6 +115,58 @@ class StubDriverTest {
           .launch("a_kernel", new Launcher.Grid(2, 3, 4, 128, 64 << 10), 99);
       assertThat(launcher.launches()).isEqualTo(1);
     }
+  }
+
+  @Test
+  void findsLibrariesDevicesAndLinks() throws Exception {
+    Path stub = build("whole");
+    String file = stub.toRealPath().toString();
+    assertThat(findings(stub, "/no/cublas.so", stub.toString()))
+        .contains(
+            new Finding("cuBLASLt", file + ", version 13.1.0", true),
+            new Finding("driver", file + ", runs CUDA 13.0", true),
+            new Finding("devices", "2", true),
+            new Finding(
+                "device 1", "Stub 1, 80.0 GiB, compute capability 9.0, 132 multiprocessors", true),
+            new Finding("link 0 - 1", "peer to peer, with atomics (NVLink)", true));
+    assertThat(findings(build("slots", "-DLINK=1"), stub.toString()))
+        .contains(new Finding("link 0 - 1", "peer to peer, without atomics (PCIe)", true));
+    assertThat(findings(build("apart", "-DLINK=0"), stub.toString()))
+        .contains(
+            new Finding(
+                "link 0 - 1", "none: what passes between them goes through the host", true));
+  }
+
+  @Test
+  void looksOnWhereSomethingIsMissing() throws Exception {
+    assertThat(findings(Path.of("/no/driver.so"), "/no/cublas.so"))
+        .filteredOn(finding -> !finding.what().equals("kernels"))
+        .containsExactly(
+            new Finding(
+                "cuBLASLt",
+                "cuBLASLt 13 was not found (tried /no/cublas.so); install it (package"
+                    + " libcublas-13-0) or name the file with -Dflotilla.cuda.cublaslt",
+                false),
+            new Finding(
+                "driver",
+                "NVIDIA's driver library was not found (tried /no/driver.so); install driver 580"
+                    + " or newer, or name the file with -Dflotilla.cuda.driver",
+                false));
+    assertThat(findings(build("unseen", "-DINIT=100"), "/no/cublas.so"))
+        .contains(
+            new Finding(
+                "devices",
+                "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES",
+                false));
+    assertThat(findings(build("ancient", "-DMAJOR=7"), "/no/cublas.so"))
+        .filteredOn(finding -> finding.what().equals("device 0"))
+        .singleElement()
+        .satisfies(finding -> assertThat(finding.found()).contains("needs 8.0 (Ampere) or newer"))
+        .satisfies(finding -> assertThat(finding.serves()).isFalse());
+  }
+
+  private static List<Finding> findings(Path driver, String... cublasLt) {
+    return new CudaFindings(List.of(driver.toString()), List.of(cublasLt)).all();
   }
 
   private Driver driver(String name, String... defines) throws Exception {

@@ -8,6 +8,9 @@
 #ifndef VERSION
 #define VERSION 13000
 #endif
+#ifndef LINK
+#define LINK 2
+#endif
 #ifndef MAJOR
 #define MAJOR 9
 #endif
@@ -51,6 +54,23 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
   *value = attribute == 75 ? MAJOR : attribute == 76 ? (MAJOR == 7 ? 5 : 0) : 132;
   return 0;
 }
+
+int cuDeviceTotalMem_v2(size_t* bytes, int device) {
+  *bytes = 80ul << 30;
+  return 0;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = LINK > 0;
+  return 0;
+}
+
+int cuDeviceGetP2PAttribute(int* value, int attribute, int device, int peer) {
+  *value = attribute == 3 && LINK > 1;
+  return 0;
+}
+
+size_t cublasLtGetVersion(void) { return 130100; }
 
 int cuGetErrorString(int error, const char** text) {
   *text = "an error of the stub";
