@@ -2,7 +2,6 @@
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#include <float.h>
 #include <stdint.h>
 
 typedef __nv_bfloat16 bf16;

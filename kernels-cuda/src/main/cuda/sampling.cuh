@@ -218,7 +218,7 @@ constexpr int NEAR = 2048;
 struct Search {
   uint64_t near[NEAR];  // key, then the inverted id: largest first is likeliest first
   int count;
-  Cut cut;
+  int last;
 };
 
 __device__ __forceinline__ void sort_near(uint64_t* near) {
@@ -238,17 +238,60 @@ __device__ __forceinline__ void sort_near(uint64_t* near) {
   __syncthreads();
 }
 
-template <class ORDER>
-__device__ __forceinline__ Total total_from(const ORDER& order, int vocabulary, uint32_t least) {
-  Total mine = {0, 0};
+// Totals of the keys from each bound on; bounds rise. Also finds the least key from the first on.
+template <class ORDER, int BOUNDS>
+__device__ __forceinline__ void totals_from(Total (&totals)[BOUNDS], const ORDER& order,
+                                            int vocabulary, const uint32_t (&bounds)[BOUNDS],
+                                            uint32_t& lowest) {
+#pragma unroll
+  for (int i = 0; i < BOUNDS; i++) {
+    totals[i] = {0, 0};
+  }
+  uint32_t least = 0xffffffff;
   for (int id = threadIdx.x; id < vocabulary; id += blockDim.x) {
     uint32_t key = order.key(id);
-    if (key >= least) {
-      mine.weight += order.weight(key);
-      mine.count++;
+    if (key < bounds[0]) {
+      continue;
+    }
+    least = min(least, key);
+    double weight = order.weight(key);
+#pragma unroll
+    for (int i = 0; i < BOUNDS; i++) {
+      totals[i].weight += key >= bounds[i] ? weight : 0;
+      totals[i].count += key >= bounds[i];
     }
   }
-  return total_of_block(mine);
+#pragma unroll
+  for (int i = 0; i < BOUNDS; i++) {
+    totals[i] = total_of_block(totals[i]);
+  }
+  __shared__ uint32_t leasts[32];
+  least = __reduce_min_sync(0xffffffff, least);
+  if (threadIdx.x % 32 == 0) {
+    leasts[threadIdx.x / 32] = least;
+  }
+  __syncthreads();
+  for (int i = 0; i < blockDim.x / 32; i++) {
+    least = min(least, leasts[i]);
+  }
+  __syncthreads();
+  lowest = least;
+}
+
+// All candidates: what they weigh together, and the least of them.
+struct Range {
+  Total all;
+  uint32_t lowest;
+};
+
+template <class ORDER>
+__device__ __forceinline__ Range range_of(const ORDER& order, int vocabulary) {
+  Total totals[1];
+  uint32_t bounds[1] = {1};
+  Range range;
+  totals_from(totals, order, vocabulary, bounds, range.lowest);
+  range.all = totals[0];
+  return range;
 }
 
 // The lowest ids of one key that together reach a weight.
@@ -273,29 +316,84 @@ __device__ __forceinline__ Cut cut_equals(const ORDER& order, int vocabulary, ui
   return {key, low};
 }
 
+// Of the sorted keys near the cut, the first that brings the weights to `missing`; or the last.
+template <class ORDER>
+__device__ __forceinline__ Cut cut_near(Search& search, const ORDER& order, double missing) {
+  __shared__ double before[33];
+  if (threadIdx.x == 0) {
+    search.last = search.count - 1;
+  }
+  int mine = 2 * threadIdx.x;
+  bool some = mine < search.count;
+  bool both = mine + 1 < search.count;
+  double first = some ? order.weight((uint32_t)(search.near[mine] >> 32)) : 0;
+  double second = both ? order.weight((uint32_t)(search.near[mine + 1] >> 32)) : 0;
+  double through = first + second;
+#pragma unroll
+  for (int offset = 1; offset < 32; offset *= 2) {
+    double other = __shfl_up_sync(0xffffffff, through, offset);
+    through += threadIdx.x % 32 >= offset ? other : 0;
+  }
+  if (threadIdx.x % 32 == 31) {
+    before[threadIdx.x / 32 + 1] = through;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    before[0] = 0;
+    for (int i = 1; i < blockDim.x / 32; i++) {
+      before[i] += before[i - 1];
+    }
+  }
+  __syncthreads();
+  through += before[threadIdx.x / 32];
+  if (some && through - second >= missing) {
+    atomicMin(&search.last, mine);
+  } else if (both && through >= missing) {
+    atomicMin(&search.last, mine + 1);
+  }
+  __syncthreads();
+  uint64_t last = search.near[search.last];
+  __syncthreads();
+  return {(uint32_t)(last >> 32), (int)~(uint32_t)last};
+}
+
 // The smallest set of the largest keys, of equals the lower id first, whose weights reach `target`;
-// at least one. Halves the range of keys until few are left, and sorts these. `lowest` and `highest`
-// bound the keys.
+// at least one. Quarters the range of keys until few are left, and sorts these.
 template <class ORDER>
 __device__ __forceinline__ Cut find_cut(const ORDER& order, int vocabulary, double target,
-                                        uint32_t lowest, uint32_t highest) {
+                                        Range range, uint32_t highest) {
   __shared__ Search search;
-  uint32_t low = lowest;          // Keys from here on reach the target.
-  uint32_t high = highest + 1;    // Keys from here on do not.
+  uint32_t low = range.lowest;  // Keys from here on reach the target.
+  uint32_t high = highest + 1;  // Keys from here on do not.
+  Total through = range.all;
   Total above = {0, 0};
-  Total through = total_from(order, vocabulary, low);
   for (int round = 0; high - low > 1 && through.count - above.count > NEAR; round++) {
-    // The middle of the values as a rule, of their bits every other time, so that it ends soon.
-    uint32_t middle = low + (high - low) / 2;
-    uint32_t even = ordered(unordered(low) / 2 + unordered(high - 1) / 2);
-    middle = round % 2 == 0 && even > low && even < high ? even : middle;
-    Total total = total_from(order, vocabulary, middle);
-    if (total.weight >= target && total.count > 0) {
-      low = middle;
-      through = total;
-    } else {
-      high = middle;
-      above = total;
+    // Even parts of the values as a rule, of their bits every other time, so that it ends soon.
+    uint32_t bounds[3];
+    float from = unordered(low);
+    float step = unordered(high - 1) / 4 - from / 4;
+#pragma unroll
+    for (int i = 0; i < 3; i++) {
+      uint32_t bits = low + (uint32_t)((uint64_t)(high - low) * (i + 1) / 4);
+      uint32_t even = ordered(from + (i + 1) * step);
+      bounds[i] = max(round % 2 == 0 ? min(even, high - 1) : bits, low + 1);
+    }
+    Total totals[3];
+    uint32_t least;
+    totals_from(totals, order, vocabulary, bounds, least);
+#pragma unroll
+    for (int i = 0; i < 3; i++) {
+      if (totals[i].weight >= target && totals[i].count > 0) {
+        low = bounds[i];
+        through = totals[i];
+      }
+    }
+#pragma unroll
+    for (int i = 2; i >= 0; i--) {
+      if (bounds[i] > low) {
+        high = bounds[i];
+        above = totals[i];
+      }
     }
   }
   double missing = target - above.weight;
@@ -316,19 +414,7 @@ __device__ __forceinline__ Cut find_cut(const ORDER& order, int vocabulary, doub
     }
   }
   sort_near(search.near);
-  if (threadIdx.x == 0) {
-    double sum = 0;
-    int last = 0;
-    for (int i = 0; i < search.count && (sum < missing || i == 0); i++) {
-      sum += order.weight((uint32_t)(search.near[i] >> 32));
-      last = i;
-    }
-    search.cut = {(uint32_t)(search.near[last] >> 32), (int)~(uint32_t)search.near[last]};
-  }
-  __syncthreads();
-  Cut cut = search.cut;
-  __syncthreads();
-  return cut;
+  return cut_near(search, order, missing);
 }
 
 // Draws from what the filters keep: the candidate with the largest sum of value and noise, Gumbel
@@ -339,15 +425,13 @@ __device__ __forceinline__ Draw draw(const RowSampling& how, const float* row, i
   Cut all = {0, 0};
   ByLogit logits = {row};
   Cut first = SORTS && how.top_k > 0 && how.top_k < vocabulary
-                  ? find_cut(logits, vocabulary, how.top_k, ordered(-FLT_MAX), ordered(top))
+                  ? find_cut(logits, vocabulary, how.top_k, range_of(logits, vocabulary), ordered(top))
                   : all;
   ByValue values = {row, top, how.temperature, how.least, first};
   Cut cut = all;
   if (SORTS && how.top_p < 1) {
-    // What is less likely by more weighs nothing in a float.
-    uint32_t lowest = ordered(fmaxf(how.least, -110.0f));
-    double limit = how.top_p * total_from(values, vocabulary, lowest).weight;
-    cut = find_cut(values, vocabulary, limit, lowest, ordered(0.0f));
+    Range range = range_of(values, vocabulary);
+    cut = find_cut(values, vocabulary, how.top_p * range.all.weight, range, ordered(0.0f));
   }
   Draw best = {-INFINITY, NO_ID};
   for (int id = threadIdx.x; id < vocabulary; id += blockDim.x) {
@@ -395,7 +479,8 @@ __device__ __forceinline__ void report(const RowSampling& how, const float* row,
     out[0] = make_int2(total.count, __float_as_int((float)(own - normaliser)));
   }
   if (how.likeliest > 0) {
-    Cut cut = find_cut(order, vocabulary, how.likeliest, ordered(-FLT_MAX), ordered((float)largest.score));
+    Cut cut = find_cut(order, vocabulary, how.likeliest, range_of(order, vocabulary),
+                       ordered((float)largest.score));
     for (int id = threadIdx.x; id < vocabulary; id += blockDim.x) {
       uint32_t key = order.key(id);
       if (key > 0 && keeps(cut, key, id)) {

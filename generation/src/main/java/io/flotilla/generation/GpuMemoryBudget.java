@@ -35,7 +35,8 @@ record GpuMemoryBudget(
         F32 * hidden
             + BF16
                 * (2 * hidden + Math.max(qkv, 2 * intermediate) + Math.max(queries, intermediate));
-    long tables = (long) options.maxSequences() * Math.ceilDiv(length, options.blockSize()) * F32;
+    long tables =
+        (long) options.maxSequences() * (Math.ceilDiv(length, options.blockSize()) + length) * F32;
     return new GpuMemoryBudget(
         options.gpuMemoryUtilization(),
         BF16 * (config.layers() * layer + vocabulary),
