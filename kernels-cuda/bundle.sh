@@ -2,7 +2,9 @@
 # Makes the smallest bundle that runs on a GPU host without Java, Maven or network: a jlinked
 # runtime, the built archive's jars with the natives of linux-x86_64 alone, and the checks. Prints
 # what everything takes; runtime.tar.xz and flotilla.tar.xz are what travels.
-# Build first: ./mvnw package. Usage: kernels-cuda/bundle.sh FOLDER
+# Build first: ./mvnw package. Usage: kernels-cuda/bundle.sh FOLDER [SHAPES PROMPTS]
+# SHAPES holds a folder with config.json for each model that check.sh measures (qwen3-8b, qwen3-32b,
+# qwen3-30b-a3b, smollm2-135m) and one named tokenizer; PROMPTS is its dataset, in JSON lines.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -32,6 +34,7 @@ for jar in "$out"/flotilla/lib/jna-*.jar; do
 done
 cp "$(find "$repository/org/junit/platform/junit-platform-console-standalone" -name '*.jar' |
   sort -V | tail -n 1)" "$out/check/"
+cp "$(find "$repository/org/assertj/assertj-core" -name '*.jar' | sort -V | tail -n 1)" "$out/check/"
 # Jars that are stored, not deflated, compress far better together.
 find "$out/flotilla/lib" "$out/check" -name '*.jar' | while read -r jar; do
   unpacked=$(mktemp -d)
@@ -39,7 +42,15 @@ find "$out/flotilla/lib" "$out/check" -name '*.jar' | while read -r jar; do
   rm -rf "$unpacked"
 done
 cp -r "$root/kernels-cuda/target/test-classes" "$out/check/classes"
+cp -r "$root/executor/target/test-classes/io" "$out/check/classes/"
 cp "$root"/kernels-cuda/check.sh "$out/"
+if [ $# -gt 2 ]; then
+  rm -rf "$out/shapes"
+  cp -rL "$2" "$out/shapes"
+  cp "$3" "$out/prompts.jsonl"
+  measured="shapes prompts.jsonl"
+fi
 tar -C "$out" -cf - runtime | xz -T0 -6 >"$out/runtime.tar.xz"
-tar -C "$out" -cf - flotilla check check.sh | xz -T0 -6 >"$out/flotilla.tar.xz"
+# shellcheck disable=SC2086 # Two names.
+tar -C "$out" -cf - flotilla check check.sh ${measured-} | xz -T0 -6 >"$out/flotilla.tar.xz"
 du -sh "$out"/* >&2

@@ -15,8 +15,10 @@
 struct attention_tile {
   const char *queries; /* of the first row and of the head's first query head, as out */
   int64_t query_stride;
+  int64_t query_group; /* bytes from a row's heads to the next heads of the same row */
   char *out;
   int64_t out_stride;
+  int64_t out_group;
   const int32_t *block_table;
   const char *keys; /* of block 0, this head */
   const char *values;
@@ -26,6 +28,10 @@ struct attention_tile {
   int64_t block_size;
   int64_t head_dim;
   int64_t heads; /* query heads of a key-value head */
+  int64_t group_heads; /* that lie next to each other */
+  int64_t part;        /* the tokens at positions of this remainder are there, of parts */
+  int64_t parts;
+  int64_t partial; /* leaves sums undivided; largest scores and sums of weights follow them */
   int64_t rows;
   int64_t position; /* of the first row */
   float scale;
@@ -45,6 +51,18 @@ struct attention {
   float *rescaling;
 };
 
+/* Where the first element of a query lies, or of what comes of it. */
+INLINE int64_t offset(const struct attention_tile *t, int64_t q, int64_t stride, int64_t group) {
+  int64_t head = q % t->heads;
+  return q / t->heads * stride + head / t->group_heads * group +
+         head % t->group_heads * t->head_dim * (int64_t)sizeof(float);
+}
+
+/* Tokens that are there up to a row's own. */
+INLINE int64_t held(const struct attention_tile *t, int64_t row) {
+  return (t->position + row + t->parts - t->part) / t->parts;
+}
+
 INLINE void place(struct attention *a, const struct attention_tile *t) {
   a->tile = t;
   a->queries = (t->rows * t->heads + QUERIES - 1) / QUERIES * QUERIES;
@@ -57,11 +75,11 @@ INLINE void place(struct attention *a, const struct attention_tile *t) {
   a->rescaling = a->largest + a->queries;
   memset(t->scratch, 0, (size_t)((char *)(a->rescaling + a->queries) - (char *)t->scratch));
   for (int64_t q = 0; q < a->queries; q++) {
-    a->largest[q] = -__builtin_inff();
+    a->largest[q] = -__FLT_MAX__; /* finite, so that weights of no tokens are no NaN */
   }
   for (int64_t q = 0; q < t->rows * t->heads; q++) {
-    const float *from = (const float *)(t->queries + q / t->heads * t->query_stride);
-    from += q % t->heads * t->head_dim;
+    const float *from =
+        (const float *)(t->queries + offset(t, q, t->query_stride, t->query_group));
     for (int64_t i = 0; i < t->head_dim; i++) {
       a->query[q * a->row + i] = from[i] * t->scale;
     }
@@ -186,10 +204,17 @@ INLINE void add_values(const struct attention *a, int64_t first_query, int64_t e
 INLINE void finish(const struct attention *a) {
   const struct attention_tile *t = a->tile;
   for (int64_t q = 0; q < t->rows * t->heads; q++) {
-    float inverse = 1.0f / sum_of_lanes(LOAD(a->weight_sum + q * 16));
-    float *to = (float *)(t->out + q / t->heads * t->out_stride) + q % t->heads * t->head_dim;
+    float weights = sum_of_lanes(LOAD(a->weight_sum + q * 16));
+    float inverse = t->partial ? 1.0f : 1.0f / weights;
+    float *to = (float *)(t->out + offset(t, q, t->out_stride, t->out_group));
     for (int64_t i = 0; i < t->head_dim; i++) {
       to[i] = a->sum[q * a->row + i] * inverse;
+    }
+    if (t->partial) {
+      int64_t head = q % t->heads % t->group_heads;
+      float *largest = to + (t->group_heads - head) * t->head_dim + head;
+      largest[0] = a->largest[q];
+      largest[t->group_heads] = weights;
     }
   }
 }
@@ -197,14 +222,14 @@ INLINE void finish(const struct attention *a) {
 void flotilla_attention(const struct attention_tile *t) {
   struct attention a;
   place(&a, t);
-  int64_t end = t->position + t->rows;
+  int64_t end = held(t, t->rows - 1);
   for (int64_t from = 0; from < end; from += CHUNK) {
     int64_t count = end - from < CHUNK ? end - from : CHUNK;
     for (int64_t q = 0; q < a.queries; q += QUERIES) {
       score(&a, q, from, count);
     }
     for (int64_t q = 0; q < t->rows * t->heads; q++) {
-      int64_t limit = t->position + q / t->heads + 1 - from;
+      int64_t limit = held(t, q / t->heads) - from;
       weigh(&a, q, limit < count ? limit : count, count);
     }
     for (int64_t q = 0; q < a.queries; q += QUERIES) {

@@ -24,13 +24,16 @@ import java.util.function.LongConsumer;
 public final class OfflineRun {
   private final LanguageModel model;
   private final long seed;
+  private final float minP;
 
   /**
    * @param seed of the sampling, together with a prompt's index
+   * @param minP drop what is less likely than this times the likeliest; 0 keeps all
    */
-  public OfflineRun(LanguageModel model, long seed) {
+  public OfflineRun(LanguageModel model, long seed, float minP) {
     this.model = model;
     this.seed = seed;
+    this.minP = minP;
   }
 
   /**
@@ -74,7 +77,7 @@ public final class OfflineRun {
   private Usage generate(BenchmarkPrompt prompt, long ownSeed) throws InterruptedException {
     SamplingParameters sampling =
         new SamplingParameters(
-            1f, 0, 1f, 0f, 1f, 0f, 0f, Map.of(), ownSeed, 0, 0, List.of(), -1, -1);
+            1f, 0, 1f, minP, 1f, 0f, 0f, Map.of(), ownSeed, 0, 0, List.of(), -1, -1);
     int[] ids = model.tokenizer().encode(prompt.prompt(), true);
     try (Generation generation =
         model.generate(GenerationRequest.of(ids, sampling, prompt.outputTokens()))) {

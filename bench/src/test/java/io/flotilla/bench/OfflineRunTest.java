@@ -21,7 +21,7 @@ class OfflineRunTest {
   void generatesFromEveryPromptPastItsEnd() throws InterruptedException {
     AtomicLong most = new AtomicLong();
     ThroughputReport report =
-        new OfflineRun(model, 5)
+        new OfflineRun(model, 5, 0)
             .run(
                 List.of(new BenchmarkPrompt("a b", 2, 7), new BenchmarkPrompt("a b c", 3, 9)),
                 done -> most.accumulateAndGet(done, Math::max));
@@ -40,7 +40,8 @@ class OfflineRunTest {
   void refusesWhatDoesNotFitBeforeItStarts() {
     assertThatThrownBy(
             () ->
-                new OfflineRun(model, 0).run(List.of(new BenchmarkPrompt("a b", 90, 11)), _ -> {}))
+                new OfflineRun(model, 0, 0)
+                    .run(List.of(new BenchmarkPrompt("a b", 90, 11)), _ -> {}))
         .hasMessageContaining("a prompt of 90 tokens and an output of 11 are more than the 100");
     assertThat(model.requests()).isEmpty();
   }
@@ -49,7 +50,7 @@ class OfflineRunTest {
   void failsWithTheModel() {
     model.failWith(FailureCode.REPLICA_FAILED, "rank 0 lost its device");
     assertThatThrownBy(
-            () -> new OfflineRun(model, 0).run(List.of(new BenchmarkPrompt("a", 1, 1)), _ -> {}))
+            () -> new OfflineRun(model, 0, 0).run(List.of(new BenchmarkPrompt("a", 1, 1)), _ -> {}))
         .isInstanceOf(GenerationException.class)
         .hasMessage("rank 0 lost its device");
   }

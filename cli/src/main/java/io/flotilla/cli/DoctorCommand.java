@@ -1,71 +1,54 @@
 package io.flotilla.cli;
 
-import io.flotilla.cli.option.UsageException;
-import io.flotilla.generation.MachineReport;
+import io.flotilla.generation.ThisMachine;
 import io.flotilla.kernels.Finding;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Says what this machine has. */
+/** Says what a machine has and what it lacks. */
 @Command(
     name = "doctor",
     description = {
-      "Show what this machine has for each device, and what to do about what is missing.",
-      "Exits with 0 when the device asked for can be used, with 1 when not."
+      "Show what this machine has of all that its devices need, and what to do about the rest.",
+      "Exits with 0 when the device can be used, with 1 when not.",
+      ""
     })
 final class DoctorCommand implements Callable<Integer> {
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      description = "cpu, cuda, or auto (the default), which some device always does for.")
-  private String device = "auto";
-
   @Spec private CommandSpec spec = CommandSpec.create();
 
-  private final Supplier<List<MachineReport>> examination;
-
-  DoctorCommand() {
-    this(MachineReport::all);
-  }
-
-  DoctorCommand(Supplier<List<MachineReport>> examination) {
-    this.examination = examination;
-  }
+  @Option(
+      names = "--device",
+      paramLabel = "KIND",
+      description = "Only this kind: cpu or cuda. Default: all; one that can be used is enough.")
+  private @Nullable String device;
 
   @Override
   public Integer call() {
-    List<MachineReport> reports = examination.get();
-    boolean known = reports.stream().anyMatch(report -> report.device().equals(device));
-    if (!known && !device.equals("auto")) {
-      throw new UsageException(
-          "--device "
-              + device
-              + " is not part of this build: it has "
-              + String.join(", ", reports.stream().map(MachineReport::device).toList()));
+    boolean usable = false;
+    for (String kind : device == null ? ThisMachine.kinds() : List.of(device)) {
+      usable |= report(kind);
     }
+    return usable ? 0 : 1;
+  }
+
+  private boolean report(String kind) {
     PrintWriter out = spec.commandLine().getOut();
-    reports.forEach(report -> print(out, report));
-    return isWantedUsable(reports) ? 0 : 1;
-  }
-
-  private boolean isWantedUsable(List<MachineReport> reports) {
-    return reports.stream()
-        .filter(report -> device.equals("auto") || report.device().equals(device))
-        .anyMatch(MachineReport::usable);
-  }
-
-  private static void print(PrintWriter out, MachineReport report) {
-    String verdict = report.usable() ? "can be used" : "cannot be used";
-    out.printf("--device %s %s%n", report.device(), verdict);
-    for (Finding finding : report.findings()) {
-      String sign = finding.serves() ? " " : "!";
-      out.printf("%s %-12s %s%n", sign, finding.what(), finding.found());
+    List<Finding> findings = ThisMachine.examine(kind);
+    Optional<String> obstacle = ThisMachine.obstacle(kind);
+    out.println("--device " + kind + (obstacle.isEmpty() ? ": usable" : ": not usable"));
+    for (Finding finding : findings) {
+      out.printf("  %-20s %s%n", finding.what(), finding.found());
+      if (finding.remedy() != null) {
+        out.printf("  %-20s -> %s%n", "", finding.remedy());
+      }
     }
+    return obstacle.isEmpty();
   }
 }

@@ -1,7 +1,9 @@
 package io.flotilla.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.flotilla.generation.ThisMachine;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.ArrayDeque;
@@ -45,6 +47,23 @@ class CommandLineTest {
     assertThat(out.toString()).startsWith("flotilla ").contains("Java 25");
   }
 
+  @Test
+  void doctorSaysWhatTheProcessorHas() {
+    assertThat(run("doctor", "--device", "cpu")).isZero();
+    assertThat(out.toString())
+        .startsWith("--device cpu: usable")
+        .containsPattern("CPU +\\d+ cores")
+        .containsPattern("memory +\\d+\\.\\d GiB");
+  }
+
+  @Test
+  void doctorFailsWhereADeviceCannotBeUsedAndSaysWhatToDo() {
+    assumeTrue(ThisMachine.obstacle("cuda").isPresent(), "there is a GPU");
+    assertThat(run("doctor", "--device", "cuda")).isOne();
+    assertThat(out.toString()).startsWith("--device cuda: not usable").contains("-> ");
+    assertThat(run("doctor")).as("the CPU is enough").isZero();
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -52,6 +71,8 @@ class CommandLineTest {
         "bench serve --base-url http://127.0.0.1:9 | 1 | nothing answers at http://127.0.0.1:9",
         "chat --url http://127.0.0.1:9 | 1 | nothing answers at http://127.0.0.1:9",
         "complete hello --url http://127.0.0.1:9/v1 | 1 | nothing answers at http://127.0.0.1:9;",
+        "doctor --device tpu | 1 | --device tpu is not part of this build",
+        "bench kernels --device tpu | 1 | --device tpu is not part of this build",
         "bench serve --backend tgi | 2 | openai and openai-chat",
         "bench serve --request-rate 0 | 2 | --request-rate is 0.0",
         "bench serve --goodput ttft=5 | 2 | ttft=5",
@@ -69,7 +90,7 @@ class CommandLineTest {
         "serve /none/model --host 300.1.1.1 | 2 | --host is 300.1.1.1",
         "serve /none/model --shutdown-timeout -1 | 2 | --shutdown-timeout is -1",
         "serve /none/model -dp 2 --port 0 | 2 | --data-parallel-size is 2",
-        "doctor --device tpu | 2 | --device tpu is not part of this build: it has cpu, cuda",
+        "doctor --device tpu | 1 | --device tpu is not part of this build",
         "swim | 2 | swim",
       })
   void failsInOneLine(String line, int code, String message) {

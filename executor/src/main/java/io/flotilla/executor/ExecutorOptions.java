@@ -9,7 +9,7 @@ import java.util.List;
  * @param maxSequences sequences that may hold a slot at once
  * @param maxBatchedTokens tokens a step computes at most
  * @param kvCacheBytes memory of the KV cache of each rank
- * @param blockSize tokens a KV block holds
+ * @param blockSize tokens of a KV block on one rank
  * @param pipelineLayers layers of each pipeline stage; empty to balance them
  */
 public record ExecutorOptions(
@@ -43,8 +43,6 @@ public record ExecutorOptions(
    */
   public ExecutorOptions {
     requireOne("--data-parallel-size", topology.data());
-    requireOne("--prefill-context-parallel-size", topology.prefillContext());
-    requireOne("--decode-context-parallel-size", topology.decodeContext());
     requirePositive("--max-model-len", maxModelLength);
     requirePositive("--max-num-seqs", maxSequences);
     requirePositive("--max-num-batched-tokens", maxBatchedTokens);
@@ -53,9 +51,14 @@ public record ExecutorOptions(
     pipelineLayers = List.copyOf(pipelineLayers);
   }
 
+  /** Tokens a KV block holds, all ranks together that hold its tokens between them. */
+  public int tokensPerBlock() {
+    return Math.multiplyExact(blockSize, topology.decodeContext());
+  }
+
   /** Blocks that one sequence of the greatest length needs. */
   public int blocksPerSequence() {
-    return Math.ceilDiv(maxModelLength, blockSize);
+    return Math.ceilDiv(maxModelLength, tokensPerBlock());
   }
 
   /** Steps worth having in flight: one for each stage and one that waits. */

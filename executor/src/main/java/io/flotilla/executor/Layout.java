@@ -7,15 +7,19 @@ import io.flotilla.model.Architectures;
 import io.flotilla.model.StageSlice;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.TensorParallel;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
- * How the ranks of a replica share a model. The ranks of a stage have neighbouring numbers.
+ * How the ranks of a replica share a model. The ranks of a stage have neighbouring numbers, and of
+ * those the ranks that split a layer.
  *
  * @param stages the layers of each pipeline stage
- * @param tensor ranks of each stage
+ * @param tensor ranks each layer is split over
+ * @param prefillContext ranks that share out the rows of a step, times that
+ * @param decodeContext ranks, of those that split a layer, that hold its tokens between them
  */
-public record Layout(List<StageSlice> stages, int tensor) {
+public record Layout(List<StageSlice> stages, int tensor, int prefillContext, int decodeContext) {
   public Layout {
     stages = List.copyOf(stages);
   }
@@ -29,22 +33,75 @@ public record Layout(List<StageSlice> stages, int tensor) {
   public static Layout of(Topology topology, List<Integer> pipelineLayers, ModelConfig config) {
     Architectures.requireSupported(config);
     Architectures.requireShareable(
-        config, new TensorParallel(0, topology.tensor()), topology.expertParallel());
+        config,
+        new TensorParallel(0, topology.tensor()),
+        topology.prefillContext(),
+        topology.expertParallel());
+    requireSpreadable(topology, config.kvHeads());
     StageSplit split = new StageSplit(config);
     List<Integer> counts =
         pipelineLayers.isEmpty()
             ? split.balanced(topology.pipeline())
             : split.asked(topology.pipeline(), pipelineLayers);
-    return new Layout(split.slices(counts), topology.tensor());
+    return new Layout(
+        split.slices(counts),
+        topology.tensor(),
+        topology.prefillContext(),
+        topology.decodeContext());
+  }
+
+  /** Tokens are spread over ranks that would else hold the same key-value head. */
+  private static void requireSpreadable(Topology topology, int kvHeads) {
+    int copies = Math.max(1, topology.tensor() / kvHeads);
+    if (copies % topology.decodeContext() != 0) {
+      throw new IllegalArgumentException(
+          ("--decode-context-parallel-size %d does not divide the %d ranks that hold each key-value"
+                  + " head: --tensor-parallel-size %d over %d heads")
+              .formatted(topology.decodeContext(), copies, topology.tensor(), kvHeads));
+    }
+  }
+
+  /**
+   * Every topology of one replica that divides a model, those of fewer ranks first.
+   *
+   * @param ranks at most
+   */
+  public static List<Topology> dividing(int ranks, ModelConfig config) {
+    List<Topology> dividing = new ArrayList<>();
+    for (int count = 1; count <= ranks; count++) {
+      for (int tensor = count; tensor >= 1; tensor--) {
+        if (count % tensor == 0) {
+          addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, false), config);
+          if (tensor > 1 && config.experts() != null) {
+            addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, true), config);
+          }
+        }
+      }
+    }
+    return dividing;
+  }
+
+  private static void addIfDividing(List<Topology> found, Topology topology, ModelConfig config) {
+    try {
+      of(topology, List.of(), config);
+      found.add(topology);
+    } catch (IllegalArgumentException _) {
+      // Nothing to plan.
+    }
   }
 
   /** Ranks of the replica. */
   public int ranks() {
-    return stages.size() * tensor;
+    return stages.size() * stageRanks();
+  }
+
+  /** Ranks of a stage. */
+  int stageRanks() {
+    return tensor * prefillContext;
   }
 
   int stage(int rank) {
-    return rank / tensor;
+    return rank / stageRanks();
   }
 
   TensorParallel tensorPlace(int rank) {
@@ -55,6 +112,20 @@ public record Layout(List<StageSlice> stages, int tensor) {
   long kvBlockBytes(int stage, ModelConfig config, Device device, int blockSize) {
     AttentionShape shape = SelfAttention.shape(config, new TensorParallel(0, tensor));
     return Math.multiplyExact(stages.get(stage).layers(), device.kvBlockBytes(shape, blockSize));
+  }
+
+  /**
+   * Blocks of KV cache of every rank: as many as the rank with the fewest has.
+   *
+   * @throws IllegalArgumentException when those of a rank do not hold one sequence
+   */
+  int kvBlocks(ExecutorOptions options, ModelConfig config, Device device) {
+    int blocks = Integer.MAX_VALUE;
+    for (int stage = 0; stage < stages.size(); stage++) {
+      long block = kvBlockBytes(stage, config, device, options.blockSize());
+      blocks = Math.min(blocks, MemoryPlan.fittingBlocks(options, block));
+    }
+    return blocks;
   }
 
   /** Bytes of a KV block on the ranks that hold most of it. */

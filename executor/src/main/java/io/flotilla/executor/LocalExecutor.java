@@ -122,8 +122,14 @@ public final class LocalExecutor implements Executor {
     Layout layout = Layout.of(options.topology(), options.pipelineLayers(), config);
     if (layout.ranks() != devices.size()) {
       throw new IllegalArgumentException(
-          "%d ranks (--tensor-parallel-size %d x --pipeline-parallel-size %d) have %d devices"
-              .formatted(layout.ranks(), layout.tensor(), layout.stages().size(), devices.size()));
+          ("%d ranks (--tensor-parallel-size %d x --pipeline-parallel-size %d x"
+                  + " --prefill-context-parallel-size %d) have %d devices")
+              .formatted(
+                  layout.ranks(),
+                  layout.tensor(),
+                  layout.stages().size(),
+                  layout.prefillContext(),
+                  devices.size()));
     }
     return layout;
   }
@@ -140,7 +146,7 @@ public final class LocalExecutor implements Executor {
 
   @Override
   public int blockSize() {
-    return options.blockSize();
+    return options.tokensPerBlock();
   }
 
   @Override
@@ -151,6 +157,11 @@ public final class LocalExecutor implements Executor {
   @Override
   public int maxStepsInFlight() {
     return options.stepsInFlight();
+  }
+
+  @Override
+  public long[] busyNanos() {
+    return ranks.busyNanos();
   }
 
   /** Where the memory of the first rank goes, to be printed at start. */

@@ -32,13 +32,15 @@ public record MemoryPlan(
     int needed = options.blocksPerSequence();
     if (fitting < needed) {
       String remedy =
-          fitting == 0 ? "" : " or --max-model-len to at most " + fitting * options.blockSize();
+          fitting == 0
+              ? ""
+              : " or --max-model-len to at most " + fitting * options.tokensPerBlock();
       throw new IllegalArgumentException(
           "one sequence of --max-model-len %d needs %d KV blocks of %d tokens, %d bytes each: %s; --kv-cache-memory-bytes %d holds %d blocks. Set --kv-cache-memory-bytes to at least %d%s"
               .formatted(
                   options.maxModelLength(),
                   needed,
-                  options.blockSize(),
+                  options.tokensPerBlock(),
                   kvBlock,
                   size(needed * kvBlock),
                   options.kvCacheBytes(),
@@ -46,7 +48,7 @@ public record MemoryPlan(
                   needed * kvBlock,
                   remedy));
     }
-    return (int) Math.min(fitting, Integer.MAX_VALUE / options.blockSize());
+    return (int) Math.min(fitting, Integer.MAX_VALUE / options.tokensPerBlock());
   }
 
   /** Bytes of the KV cache. */
@@ -66,7 +68,7 @@ public record MemoryPlan(
 
   /** The accounts, for the start-up log: one line a kind of memory. */
   public String describe() {
-    long tokens = (long) kvBlocks * options.blockSize();
+    long tokens = (long) kvBlocks * options.tokensPerBlock();
     return String.join(
         System.lineSeparator(),
         line("weights, as stored", weights),
@@ -81,7 +83,7 @@ public record MemoryPlan(
             "KV cache, %d blocks of %d tokens: %d tokens, %.1f sequences of %d"
                 .formatted(
                     kvBlocks,
-                    options.blockSize(),
+                    options.tokensPerBlock(),
                     tokens,
                     (double) tokens / options.maxModelLength(),
                     options.maxModelLength()),

@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One device with its share of the model, its KV cache and its slots. Everything but {@link
- * #progress} and {@link #isWaiting} is called by the rank's thread.
+ * #progress}, {@link #isWaiting} and {@link #busyNanos} is called by the rank's thread.
  */
 final class Rank implements AutoCloseable {
   private final RankPlace place;
@@ -41,6 +41,7 @@ final class Rank implements AutoCloseable {
   private final @Nullable StepScoring scoring;
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
+  private final StageClock clock = new StageClock(System::nanoTime);
   private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
   /**
@@ -71,29 +72,35 @@ final class Rank implements AutoCloseable {
             StepScoring.rowsAtOnce(options, config.vocabularySize(), device));
     ShardLoader loader =
         new ShardLoader(
-            weights,
-            device,
-            stream,
-            place.tensor(),
-            place.layers(),
-            options.topology().expertParallel());
+            weights, device, stream, place.ranks(), options.topology().expertParallel());
     this.model = Architectures.load(config, loader, limits);
     List<KvCache> allocated = new ArrayList<>();
     for (int layer = 0; layer < place.slice().layers(); layer++) {
-      allocated.add(device.allocateKvCache(model.attention(), kvBlocks, options.blockSize()));
+      KvCache cache = device.allocateKvCache(model.attention(), kvBlocks, options.blockSize());
+      allocated.add(cache.share(place.ranks().keys().rank(), place.ranks().keys().size()));
     }
     this.caches = List.copyOf(allocated);
     this.slots = new Slot[options.maxSequences()];
     for (int slot = 0; slot < slots.length; slot++) {
       slots[slot] = new Slot();
     }
-    this.batch = new StepBatch(device, arena, options);
+    RowSplit split = new RowSplit(place.ranks().context().size());
+    this.batch = new StepBatch(device, arena, options, split, place.ranks().context().rank());
     this.link = new StageLink(place, device, options.maxBatchedTokens(), config.hiddenSize());
     this.sampleReturn =
         new SampleReturn(place, device, arena, options.maxSequences(), options.stepsInFlight());
     this.scoring =
         place.isLastStage()
-            ? new StepScoring(model, place.layers(), device, stream, arena, options, scored)
+            ? new StepScoring(
+                model,
+                place.ranks(),
+                split,
+                config.hiddenSize(),
+                device,
+                stream,
+                arena,
+                options,
+                scored)
             : null;
     this.sampling =
         options.topology().ranksPerReplica() > 1
@@ -130,11 +137,22 @@ final class Rank implements AutoCloseable {
 
   /** Whether it waits for another rank. Readable from any thread. */
   boolean isWaiting() {
-    return place.layers().isWaiting() || place.pipeline().isWaiting();
+    return place.ranks().isWaiting() || place.pipeline().isWaiting();
+  }
+
+  /** Nanoseconds it has computed so far. Readable from any thread. */
+  long busyNanos() {
+    return clock.nanos();
+  }
+
+  /** No step runs any more. */
+  void rest() {
+    clock.stop();
   }
 
   /** Starts a step; where the device samples, it goes on when this returns. */
   PendingStep launch(StepPlan plan) {
+    clock.start();
     DeviceSampling tokens = sampling;
     if (tokens == null || plan.sequences().isEmpty()) {
       return PendingStep.done(run(plan));
@@ -160,12 +178,12 @@ final class Rank implements AutoCloseable {
 
   private Activations forward(StepBatch.Uploaded rows) {
     Ids ids = new Ids(rows.ids());
-    AttentionBatch attention = rows.batch();
     if (!rows.single()) {
-      return model.forward(stream, ids, attention, caches);
+      return model.forward(stream, ids, rows.rows(), caches);
     }
+    AttentionBatch attention = rows.rows().own();
     SingleRows key = new SingleRows(attention.rows(), attention.blockTables().columns());
-    stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, attention, caches)));
+    stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, rows.rows(), caches)));
     return Objects.requireNonNull(yielded.get(key));
   }
 
@@ -186,12 +204,14 @@ final class Rank implements AutoCloseable {
     }
     boolean expectsSamples = place.isFirstStage() && !place.isLastStage();
     if (expectsSamples) {
+      clock.stop();
       sampleReturn.awaitNeeded(stream, plan, slots);
+      clock.start();
     }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     StageInput input =
-        place.isFirstStage() ? new Ids(rows.ids()) : link.receive(stream, rows.batch().rows());
-    Activations activations = model.forward(stream, input, rows.batch(), caches);
+        place.isFirstStage() ? new Ids(rows.ids()) : receive(rows.rows().own().rows());
+    Activations activations = model.forward(stream, input, rows.rows(), caches);
     if (expectsSamples) {
       sampleReturn.expect(plan, slots);
     }
@@ -204,6 +224,13 @@ final class Rank implements AutoCloseable {
       sampleReturn.send(stream, result.samples());
     }
     return place.answers() ? result : null;
+  }
+
+  private Activations receive(int rows) {
+    clock.stop();
+    Activations received = link.receive(stream, rows);
+    clock.start();
+    return received;
   }
 
   private void prepare(SequenceStep sequence) {
@@ -219,7 +246,7 @@ final class Rank implements AutoCloseable {
     }
     slot.appendBlocks(sequence.newBlocks());
     long end = sequence.computed() + (long) sequence.tokens().count();
-    long room = (long) slot.blockCount() * memory.options().blockSize();
+    long room = (long) slot.blockCount() * memory.options().tokensPerBlock();
     if (end > room) {
       throw new IllegalArgumentException(
           "slot %d has KV blocks for %d tokens, the step ends at %d"

@@ -2,7 +2,7 @@ package io.flotilla.executor;
 
 import io.flotilla.kernels.Collectives;
 import io.flotilla.model.StageSlice;
-import io.flotilla.model.layer.TensorParallel;
+import io.flotilla.model.layer.StageRanks;
 
 /**
  * A rank's place in its replica, and what joins it to the others.
@@ -10,17 +10,10 @@ import io.flotilla.model.layer.TensorParallel;
  * @param slice of the model: the rank's stage
  * @param stage from 0
  * @param stages of the pipeline
- * @param tensor place among the ranks of the stage, which split each layer
- * @param layers joins the ranks of the stage
+ * @param ranks of the stage, and the place among them
  * @param pipeline joins the ranks of all stages that have the same place in their stage
  */
-record RankPlace(
-    StageSlice slice,
-    int stage,
-    int stages,
-    TensorParallel tensor,
-    Collectives layers,
-    Collectives pipeline) {
+record RankPlace(StageSlice slice, int stage, int stages, StageRanks ranks, Collectives pipeline) {
 
   boolean isFirstStage() {
     return stage == 0;
@@ -32,6 +25,6 @@ record RankPlace(
 
   /** Whether the rank says what a step yielded. */
   boolean answers() {
-    return isLastStage() && tensor.rank() == 0;
+    return isLastStage() && ranks.all().rank() == 0;
   }
 }

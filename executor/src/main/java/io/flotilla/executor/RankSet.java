@@ -6,8 +6,10 @@ import io.flotilla.kernels.AbortSignal;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Interconnect;
+import io.flotilla.model.layer.StageRanks;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -18,9 +20,6 @@ import java.util.stream.IntStream;
  * answers. Everything but {@link #start} is callable from any thread.
  */
 final class RankSet {
-  /** Rows of logits and the like that a rank of a stage may send ahead. */
-  private static final int LAYER_MESSAGES = 4;
-
   private final ExecutorOptions options;
   private final ModelConfig config;
   private final List<Device> devices;
@@ -46,44 +45,37 @@ final class RankSet {
     this.config = config;
     this.devices = List.copyOf(devices);
     this.failure = failure;
-    int blocks = Integer.MAX_VALUE;
-    for (int stage = 0; stage < layout.stages().size(); stage++) {
-      long block = layout.kvBlockBytes(stage, config, devices.getFirst(), options.blockSize());
-      blocks = Math.min(blocks, MemoryPlan.fittingBlocks(options, block));
-    }
-    this.kvBlocks = blocks;
+    this.kvBlocks = layout.kvBlocks(options, config, devices.getFirst());
     this.places = places(layout, devices, interconnect, failure.abort());
   }
 
   private List<RankPlace> places(
       Layout layout, List<Device> members, Interconnect interconnect, AbortSignal abort) {
     int stages = layout.stages().size();
-    int tensor = layout.tensor();
-    List<List<Collectives>> layers = new ArrayList<>();
+    int stageRanks = layout.stageRanks();
+    List<List<StageRanks>> joined = new ArrayList<>();
     for (int stage = 0; stage < stages; stage++) {
-      layers.add(
-          interconnect.connect(
-              members.subList(stage * tensor, (stage + 1) * tensor), LAYER_MESSAGES, abort));
+      List<Device> devices = members.subList(stage * stageRanks, (stage + 1) * stageRanks);
+      joined.add(new StageGroups(layout, devices, interconnect, abort).ranks());
     }
     List<List<Collectives>> pipelines = new ArrayList<>();
     int messages = StageLink.MESSAGES_PER_STEP * options.stepsInFlight();
-    for (int place = 0; place < tensor; place++) {
+    for (int place = 0; place < stageRanks; place++) {
       int first = place;
       List<Device> line =
-          IntStream.range(0, stages).mapToObj(s -> members.get(s * tensor + first)).toList();
+          IntStream.range(0, stages).mapToObj(s -> members.get(s * stageRanks + first)).toList();
       pipelines.add(interconnect.connect(line, messages, abort));
     }
     List<RankPlace> all = new ArrayList<>();
     for (int rank = 0; rank < layout.ranks(); rank++) {
       int stage = layout.stage(rank);
-      int place = rank % tensor;
+      int place = rank % stageRanks;
       all.add(
           new RankPlace(
               layout.stages().get(stage),
               stage,
               stages,
-              layout.tensorPlace(rank),
-              layers.get(stage).get(place),
+              joined.get(stage).get(place),
               pipelines.get(place).get(stage)));
     }
     return List.copyOf(all);
@@ -133,6 +125,14 @@ final class RankSet {
       sum += rank.progress();
     }
     return sum;
+  }
+
+  /** Nanoseconds that the first rank of each stage has computed. */
+  long[] busyNanos() {
+    long[] busy = new long[options.topology().pipeline()];
+    int stageRanks = ranks.size() / busy.length;
+    Arrays.setAll(busy, stage -> ranks.get(stage * stageRanks).busyNanos());
+    return busy;
   }
 
   /** The oldest step that a rank runs, or -1. */

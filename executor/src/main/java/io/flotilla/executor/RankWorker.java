@@ -109,8 +109,8 @@ final class RankWorker {
       runRank(arena, build);
       running.await();
     } catch (Throwable cause) {
-      ready.completeExceptionally(cause);
       failure.report(cause);
+      ready.completeExceptionally(cause);
     }
   }
 
@@ -119,8 +119,8 @@ final class RankWorker {
       ready.complete(rank);
       runTasks(rank);
     } catch (Throwable cause) {
-      ready.completeExceptionally(cause);
       failure.report(cause);
+      ready.completeExceptionally(cause);
     } finally {
       running.countDown();
     }
@@ -140,7 +140,12 @@ final class RankWorker {
             pending.add(rank.launch(run.plan));
           }
         }
-        case Collect() -> collect(pending.remove());
+        case Collect() -> {
+          collect(pending.remove());
+          if (pending.isEmpty()) {
+            rank.rest();
+          }
+        }
         case Stop() -> {
           return;
         }

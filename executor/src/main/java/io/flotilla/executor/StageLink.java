@@ -1,6 +1,5 @@
 package io.flotilla.executor;
 
-import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
@@ -29,7 +28,7 @@ final class StageLink {
     this.place = place;
     this.pipeline = place.pipeline();
     this.residual = Tensor.allocate(device, TensorType.F32, received, hiddenSize);
-    this.delta = Tensor.allocate(device, TensorType.F32, received, hiddenSize);
+    this.delta = Tensor.allocate(device, device.activationType(), received, hiddenSize);
   }
 
   /** Bytes on the device. */
@@ -46,12 +45,7 @@ final class StageLink {
   }
 
   void send(Stream stream, Activations activations) {
-    pipeline.send(stream, memory(activations.residual()), place.stage() + 1);
-    pipeline.send(stream, memory(activations.delta()), place.stage() + 1);
-  }
-
-  /** The tensor's own part of its buffer, which may be longer. */
-  private static Buffer memory(Tensor tensor) {
-    return tensor.buffer().slice(0, tensor.rows() * tensor.rowBytes());
+    pipeline.send(stream, activations.residual().memory(), place.stage() + 1);
+    pipeline.send(stream, activations.delta().memory(), place.stage() + 1);
   }
 }

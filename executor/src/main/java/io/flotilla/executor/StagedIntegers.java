@@ -26,8 +26,12 @@ final class StagedIntegers {
   }
 
   void set(int index, int[] values, int count) {
+    set(index, values, 0, count);
+  }
+
+  void set(int index, int[] values, int from, int count) {
     MemorySegment.copy(
-        values, 0, staged.host(), ValueLayout.JAVA_INT, (long) index * Integer.BYTES, count);
+        values, from, staged.host(), ValueLayout.JAVA_INT, (long) index * Integer.BYTES, count);
   }
 
   /** Uploads the first {@code rows * columns} integers. */

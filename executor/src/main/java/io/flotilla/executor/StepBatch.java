@@ -1,5 +1,6 @@
 package io.flotilla.executor;
 
+import io.flotilla.executor.RowSplit.Run;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepPlan.TokenInput.Known;
 import io.flotilla.executor.StepPlan.TokenInput.PreviousSample;
@@ -7,6 +8,7 @@ import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import io.flotilla.model.layer.StepRows;
 import java.lang.foreign.Arena;
 import java.util.List;
 
@@ -19,6 +21,8 @@ final class StepBatch {
   private static final int LEAST_COLUMNS = 64;
 
   private final Device device;
+  private final RowSplit split;
+  private final int rank;
   private final int mostPaddedRows;
   private final int mostColumns;
   private final StagedIntegers ids;
@@ -26,19 +30,35 @@ final class StepBatch {
   private final StagedIntegers positions;
   private final StagedIntegers firstRows;
   private final StagedIntegers blockTables;
+  private final StagedIntegers gatheredSequences;
+  private final StagedIntegers gatheredPositions;
 
+  /** A batch of every row. */
   StepBatch(Device device, Arena arena, ExecutorOptions options) {
+    this(device, arena, options, new RowSplit(1), 0);
+  }
+
+  /**
+   * @param split says which rows are the rank's
+   */
+  StepBatch(Device device, Arena arena, ExecutorOptions options, RowSplit split, int rank) {
     int rows = options.maxBatchedTokens();
     int sequences = options.maxSequences();
+    int runs = split.mostRuns(sequences);
+    int gathered = split.ranks() == 1 ? 0 : Math.multiplyExact(split.ranks(), rows);
+    int tables = split.ranks() == 1 ? sequences : sequences + runs;
     this.device = device;
+    this.split = split;
+    this.rank = rank;
     this.mostPaddedRows = Math.min(rows, sequences);
     this.mostColumns = options.blocksPerSequence();
     ids = new StagedIntegers(device, arena, rows);
     rowSequences = new StagedIntegers(device, arena, rows);
     positions = new StagedIntegers(device, arena, rows);
-    firstRows = new StagedIntegers(device, arena, sequences + 1);
-    int tableEntries = Math.multiplyExact(sequences, mostColumns);
-    blockTables = new StagedIntegers(device, arena, tableEntries);
+    firstRows = new StagedIntegers(device, arena, runs + 1);
+    blockTables = new StagedIntegers(device, arena, Math.multiplyExact(tables, mostColumns));
+    gatheredSequences = new StagedIntegers(device, arena, gathered);
+    gatheredPositions = new StagedIntegers(device, arena, gathered);
   }
 
   /** Bytes on host and device. */
@@ -47,38 +67,90 @@ final class StepBatch {
         + rowSequences.bytes()
         + positions.bytes()
         + firstRows.bytes()
-        + blockTables.bytes();
+        + blockTables.bytes()
+        + gatheredSequences.bytes()
+        + gatheredPositions.bytes();
   }
 
-  /** Writes a plan's rows: those of a sequence are adjacent, sequences in the plan's order. */
+  /**
+   * Shares out a plan's rows and writes this rank's: those of a run adjacent, runs in the plan's
+   * order.
+   */
   Uploaded upload(Stream stream, List<SequenceStep> sequences, Slot[] slots) {
+    split.deal(sequences);
     int columns = columns(sequences, slots);
+    int shared = split.ranks() == 1 ? 0 : sequences.size();
     int row = 0;
-    for (int index = 0; index < sequences.size(); index++) {
-      SequenceStep sequence = sequences.get(index);
-      Slot slot = slots[sequence.slot()];
-      firstRows.set(index, row);
-      slot.copyBlocks(blockTables, index * columns);
-      writeIds(row, sequence, slot);
-      for (int i = 0; i < sequence.tokens().count(); i++) {
-        rowSequences.set(row, index);
-        positions.set(row, sequence.computed() + i);
-        row++;
+    int runs = 0;
+    for (Run run : split.runs()) {
+      if (run.rank() == rank) {
+        SequenceStep sequence = sequences.get(run.sequence());
+        firstRows.set(runs, row);
+        slots[sequence.slot()].copyBlocks(blockTables, (shared + runs) * columns);
+        writeRows(row, run, runs, sequence, slots[sequence.slot()]);
+        row += run.count();
+        runs++;
       }
     }
-    boolean single = row == sequences.size();
-    int padded = single ? pad(row) : sequences.size();
-    row += padded - sequences.size();
+    boolean single = split.ranks() == 1 && row == sequences.size();
+    int padded = single ? pad(row) : runs;
+    row += padded - runs;
     firstRows.set(padded, row);
-    AttentionBatch batch =
+    AttentionBatch gathered = null;
+    for (int index = 0; index < shared; index++) {
+      slots[sequences.get(index).slot()].copyBlocks(blockTables, index * columns);
+    }
+    Tensor tables = blockTables.upload(stream, shared + padded, columns);
+    if (shared > 0) {
+      gathered = gathered(stream, sequences, tables.sliceRows(0, shared));
+    }
+    AttentionBatch own =
         new AttentionBatch(
             row,
             padded,
             rowSequences.upload(stream, 1, row),
             positions.upload(stream, 1, row),
             firstRows.upload(stream, 1, padded + 1),
-            blockTables.upload(stream, padded, columns));
-    return new Uploaded(ids.upload(stream, 1, row), batch, single);
+            tables.sliceRows(shared, padded));
+    return new Uploaded(ids.upload(stream, 1, row), new StepRows(own, gathered), single);
+  }
+
+  /** Where the rows of all ranks belong; this rank's own are stored already. */
+  private AttentionBatch gathered(Stream stream, List<SequenceStep> sequences, Tensor tables) {
+    int each = split.mostRows();
+    int rows = split.ranks() * each;
+    for (int row = 0; row < rows; row++) {
+      gatheredSequences.set(row, 0);
+      gatheredPositions.set(row, PADDING);
+    }
+    int row = 0;
+    for (Run run : split.runs()) {
+      int position = sequences.get(run.sequence()).computed() + run.first();
+      for (int i = 0; i < run.count(); i++, row++) {
+        if (run.rank() != rank) {
+          int place = run.rank() * each + split.place(row);
+          gatheredSequences.set(place, run.sequence());
+          gatheredPositions.set(place, position + i);
+        }
+      }
+    }
+    Tensor sequencesOfRows = gatheredSequences.upload(stream, 1, rows);
+    Tensor positionsOfRows = gatheredPositions.upload(stream, 1, rows);
+    // Nobody attends by this batch, so its first rows are not told.
+    return new AttentionBatch(
+        rows, 0, sequencesOfRows, positionsOfRows, positionsOfRows.sliceColumns(0, 0), tables);
+  }
+
+  private void writeRows(int row, Run run, int index, SequenceStep sequence, Slot slot) {
+    int first = sequence.computed() + run.first();
+    for (int i = 0; i < run.count(); i++) {
+      rowSequences.set(row + i, index);
+      positions.set(row + i, first + i);
+    }
+    switch (sequence.tokens()) {
+      case Known(int[] known) -> ids.set(row, known, run.first(), run.count());
+      case PreviousSample() -> ids.set(row, slot.lastSample());
+    }
   }
 
   /** Columns of the block tables, in few steps for the sake of {@link Stream#repeat}. */
@@ -102,17 +174,10 @@ final class StepBatch {
     return padded;
   }
 
-  private void writeIds(int row, SequenceStep sequence, Slot slot) {
-    switch (sequence.tokens()) {
-      case Known(int[] known) -> ids.set(row, known, known.length);
-      case PreviousSample() -> ids.set(row, slot.lastSample());
-    }
-  }
-
   /**
    * Ids, I32 {@code [1, rows]}, and where the rows belong.
    *
    * @param single whether each sequence has one row; there may be padding then
    */
-  record Uploaded(Tensor ids, AttentionBatch batch, boolean single) {}
+  record Uploaded(Tensor ids, StepRows rows, boolean single) {}
 }

@@ -1,14 +1,15 @@
 package io.flotilla.executor;
 
+import io.flotilla.executor.CollectedActivations.Collected;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepResult.PromptLogprobs;
 import io.flotilla.executor.StepResult.Sample;
-import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.model.CausalLm;
 import io.flotilla.model.StageInput.Activations;
+import io.flotilla.model.layer.StageRanks;
 import io.flotilla.model.sampling.Sampler;
 import io.flotilla.model.sampling.TokenLogprobs;
 import java.lang.foreign.Arena;
@@ -19,6 +20,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From a step's activations to samples and prompt log-probabilities. Only rows that need logits get
@@ -34,16 +36,21 @@ final class StepScoring {
   private final int chunk;
   private final StagedIntegers chunkRows;
   private final RowScoring scoring;
+  private final @Nullable CollectedActivations collected;
   private final List<ScoringTask> tasks = new ArrayList<>();
   private int taskCount;
 
   /**
    * @param ranks that share the stage
+   * @param split of the rows among them
+   * @param hiddenSize of the model
    * @param progress grows with every row scored
    */
   StepScoring(
       CausalLm model,
-      Collectives ranks,
+      StageRanks ranks,
+      RowSplit split,
+      int hiddenSize,
       Device device,
       Stream stream,
       Arena arena,
@@ -55,9 +62,14 @@ final class StepScoring {
     this.chunk = rowsAtOnce(options, vocabulary, device);
     this.chunkRows = new StagedIntegers(device, arena, chunk);
     this.scoring =
-        ranks.size() == 1
+        ranks.all().size() == 1
             ? new WholeRows(vocabulary, chunk, stream, arena, progress)
-            : new SplitRows(model, ranks, chunk, device, stream, arena, progress);
+            : new SplitRows(model, ranks.all(), chunk, device, stream, arena, progress);
+    this.collected =
+        split.ranks() == 1
+            ? null
+            : new CollectedActivations(
+                ranks.context(), split, device, stream, arena, chunk, hiddenSize);
   }
 
   /** Rows whose logits are held at once. */
@@ -69,7 +81,7 @@ final class StepScoring {
 
   /** Bytes on host and device. */
   long bytes() {
-    return chunkRows.bytes() + scoring.bytes();
+    return chunkRows.bytes() + scoring.bytes() + (collected == null ? 0 : collected.bytes());
   }
 
   /**
@@ -142,6 +154,10 @@ final class StepScoring {
   }
 
   private Tensor computeLogits(Activations activations, List<ScoringTask> part) {
+    if (collected != null) {
+      Collected rows = collected.collect(activations, part);
+      return model.logits(stream, rows.activations(), rows.rows());
+    }
     for (int i = 0; i < part.size(); i++) {
       chunkRows.set(i, part.get(i).row());
     }

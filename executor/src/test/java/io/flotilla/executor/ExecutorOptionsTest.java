@@ -13,8 +13,6 @@ class ExecutorOptionsTest {
   @Test
   void refusesLayoutsThatAreNotThereYetByTheirFlag() {
     assertRefused(new Topology(2, 1, 1, 1, 1, false), "--data-parallel-size 2");
-    assertRefused(new Topology(1, 1, 1, 5, 1, false), "--prefill-context-parallel-size 5");
-    assertRefused(new Topology(1, 1, 1, 1, 6, false), "--decode-context-parallel-size 6");
   }
 
   private static void assertRefused(Topology topology, String flag) {
@@ -43,6 +41,14 @@ class ExecutorOptionsTest {
         .isEqualTo(6);
     assertThat(new ExecutorOptions(Topology.SINGLE, 97, 1, 1, 1, 16).blocksPerSequence())
         .isEqualTo(7);
+  }
+
+  @Test
+  void aBlockHoldsTheTokensOfAllRanksThatHoldThemBetweenThem() {
+    Topology topology = new Topology(1, 1, 8, 1, 4, false);
+    ExecutorOptions options = new ExecutorOptions(topology, 129, 1, 1, 1, 16);
+    assertThat(options.tokensPerBlock()).isEqualTo(64);
+    assertThat(options.blocksPerSequence()).isEqualTo(3);
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.flotilla.executor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.flotilla.checkpoint.Checkpoint;
 import io.flotilla.executor.StepDriver.Generated;
 import io.flotilla.executor.StepDriver.Request;
 import io.flotilla.model.sampling.SamplingParameters;
@@ -11,6 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -59,13 +61,122 @@ class LayoutOracleTest {
     }
   }
 
+  @ParameterizedTest(name = "tp {0}, pp {1}, pcp {2}, dcp {3}")
+  @CsvSource({
+    "2,1,1,2", "4,1,1,2", "4,1,1,4", "8,1,1,4", "2,2,1,2", "4,2,1,4", "1,1,2,1", "1,1,4,1",
+    "2,1,2,1", "1,2,2,1", "2,2,2,1", "2,1,4,1", "1,2,4,1", "2,1,2,2", "2,2,2,2", "4,1,2,4",
+  })
+  void sharedContextGivesTheLogitsOfOneRank(int tensor, int pipeline, int prefill, int decode) {
+    Topology topology = new Topology(1, pipeline, tensor, prefill, decode, false);
+    Random random = new Random(topology.hashCode());
+    try (TinyModel model = TinyModel.random(random, tensor, kvHeads(topology, random))) {
+      compareWithOneRank(model, topology, topology.hashCode());
+    }
+  }
+
+  @ParameterizedTest(name = "tp {0}, pp {1}, pcp {2}, dcp {3}, experts {4}")
+  @CsvSource({
+    "1,1,2,1,true",
+    "1,1,4,1,true",
+    "2,1,2,1,true",
+    "1,1,2,1,false",
+    "2,2,2,1,true",
+    "2,1,2,2,true",
+    "2,1,4,2,true",
+    "4,1,2,2,true",
+    "2,1,2,1,false",
+  })
+  void mixturesOverSharedContextGiveTheLogitsOfOneRank(
+      int tensor, int pipeline, int prefill, int decode, boolean experts) {
+    Topology topology = new Topology(1, pipeline, tensor, prefill, decode, experts);
+    Random random = new Random(topology.hashCode());
+    try (TinyModel model = TinyModel.randomMixture(random, tensor, kvHeads(topology, random))) {
+      compareWithOneRank(model, topology, topology.hashCode());
+    }
+  }
+
   @ParameterizedTest
-  @CsvSource({"2,1,false", "1,3,false", "2,2,true", "8,1,true"})
-  void companyChangesNoBit(int tensor, int pipeline, boolean experts) {
-    Random random = new Random(tensor * 10L + pipeline);
-    Topology topology = new Topology(1, pipeline, tensor, 1, 1, experts);
+  @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+  void drawnLayoutsGiveTheLogitsOfOneRank(long seed) {
+    Random random = new Random(seed);
+    Topology topology = draw(random);
+    int kvHeads = kvHeads(topology, random);
     try (TinyModel model =
-            experts ? TinyModel.randomMixture(random, tensor) : TinyModel.random(random, tensor);
+        topology.expertParallel()
+            ? TinyModel.randomMixture(random, topology.tensor(), kvHeads)
+            : TinyModel.random(random, topology.tensor(), kvHeads)) {
+      compareWithOneRank(model, topology, seed);
+    }
+  }
+
+  /** A layout of at most 8 ranks, some of which share a context. */
+  private static Topology draw(Random random) {
+    int tensor = 1 << random.nextInt(4);
+    int prefill = Math.min(8 / tensor, 1 << random.nextInt(3));
+    int decode = Math.min(tensor, 1 << random.nextInt(3));
+    int pipeline = 1 + random.nextInt(8 / (tensor * prefill));
+    return prefill * decode == 1
+        ? draw(random)
+        : new Topology(1, pipeline, tensor, prefill, decode, random.nextInt(3) == 0);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,2,1", "1,2,4,1", "2,1,2,2"})
+  void sharingOutRowsChangesNoBit(int tensor, int pipeline, int prefill, int decode) {
+    Topology shared = new Topology(1, pipeline, tensor, prefill, decode, false);
+    Topology whole = new Topology(1, pipeline, tensor, 1, decode, false);
+    Random random = new Random(shared.hashCode());
+    try (TinyModel model = TinyModel.random(random, tensor, kvHeads(shared, random));
+        LocalExecutor one = model.start(TinyModel.options(whole, List.of()));
+        LocalExecutor many = model.start(TinyModel.options(shared, List.of()))) {
+      List<Request> requests = requests(model, random);
+      List<Generated> expected = StepDriver.run(one, requests, 7);
+      assertThat(StepDriver.run(many, requests, 8)).usingRecursiveComparison().isEqualTo(expected);
+    }
+  }
+
+  /** Nine heads, three of keys and values, in four bits. */
+  @Test
+  @SuppressWarnings("MustBeClosedChecker") // Closed with the model.
+  void smollm2OnThreeRanksGivesTheLogitsOfOne() {
+    Checkpoint checkpoint = Checkpoint.open(ModelFiles.path("smollm2"));
+    try (TinyModel model = new TinyModel("smollm2", checkpoint.config(), checkpoint);
+        LocalExecutor one = model.start(1, 1);
+        LocalExecutor three = model.start(3, 1)) {
+      int[] prompt = new Random(5).ints(24, 0, model.config().vocabularySize()).toArray();
+      int scored = model.config().vocabularySize();
+      List<Request> requests =
+          List.of(new Request(prompt, TOKENS, sampling(0, 0, 1, 1, scored, scored)));
+      Generated expected = StepDriver.run(one, requests, 1).getFirst();
+      compare("smollm2", expected, StepDriver.run(three, requests, 2).getFirst());
+    }
+  }
+
+  /** As many that so many ranks can hold the tokens of each. */
+  private static int kvHeads(Topology topology, Random random) {
+    int most = topology.decodeContext() == 1 ? 8 : topology.tensor() / topology.decodeContext();
+    return 1 << random.nextInt(Integer.numberOfTrailingZeros(most) + 1);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "2,1,1,1,false",
+    "1,3,1,1,false",
+    "2,2,1,1,true",
+    "8,1,1,1,true",
+    "2,1,1,2,false",
+    "1,1,2,1,false",
+    "2,1,2,2,false",
+    "2,1,2,1,true",
+  })
+  void companyChangesNoBit(int tensor, int pipeline, int prefill, int decode, boolean experts) {
+    Topology topology = new Topology(1, pipeline, tensor, prefill, decode, experts);
+    Random random = new Random(topology.hashCode());
+    int kvHeads = kvHeads(topology, random);
+    try (TinyModel model =
+            experts
+                ? TinyModel.randomMixture(random, tensor, kvHeads)
+                : TinyModel.random(random, tensor, kvHeads);
         LocalExecutor executor = model.start(TinyModel.options(topology, List.of()))) {
       List<Request> requests = requests(model, random);
       List<Generated> together = StepDriver.run(executor, requests, 5);
@@ -134,7 +245,7 @@ class LayoutOracleTest {
   /** One of each way to choose a token; the first two with all logits, and with equal prefixes. */
   private static List<Request> requests(TinyModel model, Random random) {
     int vocabulary = model.config().vocabularySize();
-    int[] prompt = random.ints(20 + random.nextInt(40), 0, vocabulary).toArray();
+    int[] prompt = random.ints(20 + random.nextInt(64), 0, vocabulary).toArray();
     int[] other = Arrays.copyOf(prompt, prompt.length);
     other[prompt.length - 1 - random.nextInt(4)] = random.nextInt(vocabulary);
     List<Request> requests = new ArrayList<>();

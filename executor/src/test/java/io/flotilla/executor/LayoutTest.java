@@ -8,6 +8,8 @@ import io.flotilla.checkpoint.ElementType;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.model.StageSlice;
 import java.util.List;
+import java.util.Objects;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class LayoutTest {
@@ -35,6 +37,60 @@ class LayoutTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Layout.of(topology(8, 1), List.of(), config))
         .withMessage("--tensor-parallel-size 8 does not divide 100 columns of the MLP");
+  }
+
+  @Test
+  void refusesTokensSpreadOverRanksWithDifferentHeads() {
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Layout.of(new Topology(1, 1, 4, 1, 2, false), List.of(), CONFIG))
+        .withMessage(
+            "--decode-context-parallel-size 2 does not divide the 1 ranks that hold each key-value"
+                + " head: --tensor-parallel-size 4 over 4 heads");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Layout.of(new Topology(1, 1, 8, 1, 4, false), List.of(), CONFIG))
+        .withMessage(
+            "--decode-context-parallel-size 4 does not divide the 2 ranks that hold each key-value"
+                + " head: --tensor-parallel-size 8 over 4 heads");
+    assertThat(Layout.of(new Topology(1, 1, 8, 1, 2, false), List.of(), CONFIG).decodeContext())
+        .isEqualTo(2);
+  }
+
+  @Test
+  void refusesExpertsThatTheRanksOfAStageDoNotShareEvenly() {
+    ModelConfig config;
+    try (TinyModel model = TinyModel.randomMixture(new Random(1), 2)) {
+      config = model.config();
+    }
+    int experts = Objects.requireNonNull(config.experts()).count();
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Layout.of(new Topology(1, 1, 2, 3, 1, true), List.of(), config))
+        .withMessage(
+            "--tensor-parallel-size 2 x --prefill-context-parallel-size 3 with"
+                + " --enable-expert-parallel does not divide %d experts",
+            experts);
+  }
+
+  @Test
+  void countsTheRanksThatShareOutRows() {
+    Layout layout = Layout.of(new Topology(1, 2, 2, 3, 1, false), List.of(), CONFIG);
+    assertThat(layout.ranks()).isEqualTo(12);
+    assertThat(layout.stage(5)).isZero();
+    assertThat(layout.stage(6)).isEqualTo(1);
+    assertThat(layout.tensorPlace(7).rank()).isEqualTo(1);
+  }
+
+  @Test
+  void ranksThatHoldTokensBetweenThemHaveBlocksForAsManyTimesTheTokens() {
+    ModelConfig config = TinyModel.config("Qwen3ForCausalLM", 8, 1, 192, 300);
+    try (TinyModel model =
+            new TinyModel("one head", config, new DummyWeights(config, ElementType.F32, 1));
+        LocalExecutor whole = model.start(4, 1);
+        LocalExecutor spread =
+            model.start(TinyModel.options(new Topology(1, 1, 4, 1, 4, false), List.of()))) {
+      assertThat(spread.memory().kvBlock()).isEqualTo(whole.memory().kvBlock());
+      assertThat(spread.kvBlocks()).isEqualTo(whole.kvBlocks());
+      assertThat(spread.blockSize()).isEqualTo(4 * whole.blockSize());
+    }
   }
 
   @Test

@@ -67,7 +67,7 @@ final class SingleSequence implements AutoCloseable {
     slot.appendBlocks(IntStream.range(0, blocks).toArray());
     SequenceStep step = new SequenceStep(0, admission, 0, new Known(prompt), new int[0], true);
     StepBatch.Uploaded rows = batch.upload(stream, List.of(step), new Slot[] {slot});
-    Activations activations = model.forward(stream, new Ids(rows.ids()), rows.batch(), caches);
+    Activations activations = model.forward(stream, new Ids(rows.ids()), rows.rows(), caches);
     lastRow.set(0, prompt.length - 1);
     Tensor logits = model.logits(stream, activations, lastRow.upload(stream, 1, 1));
     MemorySegment host = arena.allocate(ValueLayout.JAVA_FLOAT, logits.columns());

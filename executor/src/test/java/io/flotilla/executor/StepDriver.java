@@ -139,14 +139,14 @@ final class StepDriver {
 
   /** Gives a sequence blocks: those of an equal prefix that another has computed, then new ones. */
   private int[] admit(Sequence sequence) {
-    int[] blocks = new int[Math.ceilDiv(TinyModel.MAX_LENGTH, TinyModel.BLOCK_SIZE)];
+    int[] blocks = new int[Math.ceilDiv(TinyModel.MAX_LENGTH, executor.blockSize())];
     int shared = 0;
     for (Sequence other : sequences) {
       int[] history = sequence.history();
       int common = other == sequence ? 0 : Arrays.mismatch(history, other.history());
       // The last token is computed anyway, since its logits are wanted.
       int usable = Math.min(common < 0 ? 0 : common, history.length - 1);
-      int full = Math.min(usable, other.computed) / TinyModel.BLOCK_SIZE;
+      int full = Math.min(usable, other.computed) / executor.blockSize();
       if (full > shared && other.admitted && sequence.request.sampling.promptLogprobs() < 0) {
         shared = full;
         System.arraycopy(other.blocks, 0, blocks, 0, shared);
@@ -157,7 +157,7 @@ final class StepDriver {
     }
     sequence.admitted = true;
     sequence.blocks = blocks;
-    sequence.computed = shared * TinyModel.BLOCK_SIZE;
+    sequence.computed = shared * executor.blockSize();
     return blocks;
   }
 

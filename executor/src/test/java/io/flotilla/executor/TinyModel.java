@@ -37,7 +37,11 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
 
   /** A model of random shape that divides by {@code tensor}, with random weights. */
   static TinyModel random(Random random, int tensor) {
-    int kvHeads = 1 << random.nextInt(4);
+    return random(random, tensor, 1 << random.nextInt(4));
+  }
+
+  /** A model of random shape with some key-value heads. */
+  static TinyModel random(Random random, int tensor, int kvHeads) {
     int heads = Math.max(kvHeads, tensor) * (1 + random.nextInt(2));
     String architecture = ARCHITECTURES.get(random.nextInt(ARCHITECTURES.size()));
     ElementType type = random.nextBoolean() ? ElementType.F32 : ElementType.Q8_0;
@@ -52,10 +56,16 @@ record TinyModel(String name, ModelConfig config, WeightSource weights) implemen
 
   /** A mixture of experts of random shape that divides by {@code tensor}. */
   static TinyModel randomMixture(Random random, int tensor) {
+    return randomMixture(random, tensor, 2);
+  }
+
+  /** A mixture of experts of random shape with some key-value heads. */
+  static TinyModel randomMixture(Random random, int tensor, int kvHeads) {
     String architecture = MIXTURES.get(random.nextInt(MIXTURES.size()));
     boolean mixtral = architecture.startsWith("Mixtral");
-    int heads = Math.max(2, tensor);
-    ModelConfig dense = config(architecture, heads, 2, 32 * tensor, 150 + random.nextInt(100));
+    int heads = Math.max(kvHeads, tensor);
+    ModelConfig dense =
+        config(architecture, heads, kvHeads, 32 * tensor, 150 + random.nextInt(100));
     ExpertConfig experts =
         new ExpertConfig(
             8 * (1 + random.nextInt(2)),

@@ -24,6 +24,11 @@ public record AttentionShape(int heads, int kvHeads, int headDim) {
     return (heads + 2 * kvHeads) * headDim;
   }
 
+  /** Columns of a row of keys and values. */
+  public int keyValueColumns() {
+    return 2 * kvHeads * headDim;
+  }
+
   /** Columns of a row of queries, and of a row of attention output. */
   public int queryColumns() {
     return heads * headDim;

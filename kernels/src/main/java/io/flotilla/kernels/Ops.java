@@ -21,9 +21,7 @@ public interface Ops {
    *
    * @param firstId the id of the part's first row
    */
-  default void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot split a vocabulary over ranks");
-  }
+  void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out);
 
   /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
@@ -64,6 +62,16 @@ public interface Ops {
       KvCache cache);
 
   /**
+   * Stores keys and values of rows, normalised and rotated before, in the cache.
+   *
+   * @param keysValues {@code [rows, 2 * kvHeads * headDim]}: the keys of each head, then the values
+   * @param batch of which rows at position -1 are left out
+   */
+  default void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
+  }
+
+  /**
    * Causal attention of each row over its sequence's cached keys and values, its own included:
    * softmax(scale q k) v.
    *
@@ -72,6 +80,33 @@ public interface Ops {
    */
   void attention(
       Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out);
+
+  /**
+   * What {@link #attention} makes of the tokens that this rank holds, for the queries of all ranks
+   * that hold a sequence's tokens between them; {@link #mergeAttention} makes the whole of it. The
+   * cache has one key-value head, which all queries share.
+   *
+   * @param queries {@code [parts * rows, queryColumns]}: the rows of the first rank, then those of
+   *     the next
+   * @param out F32 {@code [parts * rows, queryColumns + 2 * heads]}: for each head the sum of
+   *     {@code exp(score - largest) v}; then of each head the largest score; then of each the sum
+   *     of {@code exp(score - largest)}, zero where the rank holds no token
+   */
+  default void attentionPart(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot spread tokens over ranks");
+  }
+
+  /**
+   * Attention from what each rank made of the tokens it holds, added in the order of ranks.
+   *
+   * @param parts F32 {@code [parts * rows, queryColumns + 2 * heads]}, those of the first rank
+   *     first
+   * @param out {@code [rows, queryColumns]}
+   */
+  default void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot spread tokens over ranks");
+  }
 
   /** {@code out = silu(gate) * up}, where a row of {@code gateUp} is {@code [gate | up]}. */
   void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
@@ -83,11 +118,47 @@ public interface Ops {
    *
    * @param x {@code [rows, hidden]}
    * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param memory {@link Device#mixtureBytes} of it or more
    * @param out {@code [rows, hidden]}
    */
-  default void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot mix experts");
+  void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out);
+
+  /**
+   * Finds the rows that ranks compute, where neighbouring ranks have neighbouring experts, as many
+   * each, and rows are routed as {@link #mixExperts} does.
+   *
+   * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param firstExpert of the first rank
+   * @param experts of each rank
+   * @param perToken experts that compute a row
+   * @param chosen I32 {@code [1, n]}, n at least {@code ranks * rows}: the rows that have an expert
+   *     on the first rank, in their order, then those that have one on the next
+   * @param counts I32 {@code [1, ranks]}: how many each rank has
+   */
+  default void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int experts,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
+  }
+
+  /**
+   * {@code out[r]} is the sum of {@code x[i]} for all i with {@code rows[i] = r}, in their order.
+   *
+   * @param rows I32 {@code [1, x.rows()]}
+   */
+  default void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
+  }
+
+  /** {@code out = x}, of the same shape; rows may have gaps between them. */
+  default void copyRows(Stream stream, Tensor x, Tensor out) {
+    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
   }
 
   /** {@code out[i] = x[rows[i]]}. {@code rows} is I32 {@code [1, out.rows()]}. */

@@ -47,6 +47,12 @@ public record Tensor(Buffer buffer, TensorType type, int rows, int columns, int 
     return type.bytes(stride);
   }
 
+  /** The tensor's own part of its buffer, which may be longer; gaps between rows included. */
+  public Buffer memory() {
+    long bytes = rows == 0 ? 0 : (rows - 1) * rowBytes() + type.bytes(columns);
+    return buffer.slice(0, bytes);
+  }
+
   /** The view of {@code count} rows from row {@code from}. */
   public Tensor sliceRows(int from, int count) {
     if (from < 0 || count < 0 || from + count > rows) {

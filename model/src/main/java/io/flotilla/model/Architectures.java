@@ -1,9 +1,11 @@
 package io.flotilla.model;
 
 import io.flotilla.checkpoint.CheckpointException;
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.StageRanks;
 import io.flotilla.model.layer.TensorParallel;
 import java.util.List;
 
@@ -32,18 +34,24 @@ public final class Architectures {
    * Refuses a model whose layers the ranks of a stage cannot share; cheap, to be called before
    * weights are read.
    *
+   * @param context ranks that share out the rows of a step
    * @throws IllegalArgumentException with the numbers and the flag
    */
   public static void requireShareable(
-      ModelConfig config, TensorParallel parallel, boolean expertParallel) {
-    if (expertParallel && config.experts() == null) {
-      throw new IllegalArgumentException(
-          "--enable-expert-parallel is for mixtures of experts; %s has none"
-              .formatted(config.architecture()));
+      ModelConfig config, TensorParallel parallel, int context, boolean expertParallel) {
+    if (expertParallel) {
+      ExpertConfig experts = config.experts();
+      if (experts == null) {
+        throw new IllegalArgumentException(
+            "--enable-expert-parallel is for mixtures of experts; %s has none"
+                .formatted(config.architecture()));
+      }
+      StageRanks.requireExperts(experts.count(), parallel.size(), context);
     }
     SelfAttention.shape(config, parallel);
     Decoder.intermediateColumns(config, parallel, expertParallel);
     parallel.vocabulary(config.vocabularySize());
+    new TensorParallel(0, parallel.size() * context).vocabulary(config.vocabularySize());
   }
 
   /**

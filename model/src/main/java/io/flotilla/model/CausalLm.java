@@ -1,12 +1,12 @@
 package io.flotilla.model;
 
-import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.layer.Share;
+import io.flotilla.model.layer.StepRows;
 import java.util.List;
 
 /**
@@ -34,7 +34,7 @@ public interface CausalLm {
    * @param caches one for each layer of the stage
    * @return the activations after the last layer
    */
-  Activations forward(Stream stream, StageInput input, AttentionBatch batch, List<KvCache> caches);
+  Activations forward(Stream stream, StageInput input, StepRows rows, List<KvCache> caches);
 
   /**
    * The logits of chosen rows of the last stage's activations.

@@ -13,6 +13,7 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.DecoderLayer;
+import io.flotilla.model.layer.DispatchMemory;
 import io.flotilla.model.layer.ExpertMlp;
 import io.flotilla.model.layer.RmsNorm;
 import io.flotilla.model.layer.RopeTables;
@@ -20,6 +21,7 @@ import io.flotilla.model.layer.Scratch;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.ShardLoader;
 import io.flotilla.model.layer.Share;
+import io.flotilla.model.layer.StepRows;
 import io.flotilla.model.layer.TensorParallel;
 import io.flotilla.model.layer.VocabularyEmbedding;
 import io.flotilla.model.layer.VocabularyHead;
@@ -48,7 +50,7 @@ final class Decoder implements CausalLm {
     TensorParallel parallel = loader.parallel();
     this.slice = limits.slice();
     this.vocabularySize = config.vocabularySize();
-    this.vocabularyShare = parallel.vocabulary(vocabularySize);
+    this.vocabularyShare = loader.ranks().place().vocabulary(vocabularySize);
     this.attention = SelfAttention.shape(config, parallel);
     this.embedding =
         slice.embedding()
@@ -70,7 +72,10 @@ final class Decoder implements CausalLm {
             config.hiddenSize(),
             attention,
             intermediateColumns(config, parallel, loader.isExpertParallel()),
-            experts == null ? 0 : experts.count());
+            experts,
+            experts == null ? 0 : ExpertMlp.columns(experts, parallel, loader.isExpertParallel()),
+            loader.ranks(),
+            DispatchMemory.of(loader, limits.maxRows(), config));
     this.footprint =
         new Footprint(
             loader.widenedBytes(),
@@ -124,8 +129,8 @@ final class Decoder implements CausalLm {
   }
 
   @Override
-  public Activations forward(
-      Stream stream, StageInput input, AttentionBatch batch, List<KvCache> caches) {
+  public Activations forward(Stream stream, StageInput input, StepRows rows, List<KvCache> caches) {
+    AttentionBatch batch = rows.own();
     Tensor delta = scratch.delta(batch.rows());
     Tensor normed = scratch.normed(batch.rows());
     Tensor residual = enter(stream, input, batch, normed);
@@ -134,7 +139,7 @@ final class Decoder implements CausalLm {
       if (i > 0) {
         layer.attentionNorm().addAndApply(stream, residual, delta, normed);
       }
-      layer.attention().apply(stream, normed, batch, caches.get(i), scratch, delta);
+      layer.attention().apply(stream, normed, rows, caches.get(i), scratch, delta);
       layer.mlpNorm().addAndApply(stream, residual, delta, normed);
       layer.mlp().apply(stream, normed, scratch, delta);
     }
@@ -193,7 +198,7 @@ final class Decoder implements CausalLm {
               loader.device(),
               TensorType.F32,
               maxRows,
-              loader.parallel().vocabulary(config.vocabularySize()).count());
+              loader.ranks().place().vocabulary(config.vocabularySize()).count());
     }
 
     long bytes() {

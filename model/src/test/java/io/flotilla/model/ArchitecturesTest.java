@@ -18,6 +18,7 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.ShardLoader;
+import io.flotilla.model.layer.StepRows;
 import io.flotilla.model.layer.TensorParallel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -164,7 +165,7 @@ class ArchitecturesTest {
             integers(IntStream.range(0, rows).toArray()),
             integers(0, rows),
             integers(0));
-    return model.forward(stream, input, batch, caches);
+    return model.forward(stream, input, StepRows.all(batch), caches);
   }
 
   private float[] logits(CausalLm model, Activations activations, int... rows) {

@@ -57,6 +57,12 @@ final class BenchThroughputCommand implements Callable<Integer> {
 
   @Mixin private final DatasetFlags dataset = new DatasetFlags();
 
+  @Option(
+      names = "--min-p",
+      paramLabel = "P",
+      description = "Drop what is less likely than P times the likeliest. Default: keep all.")
+  private float minP;
+
   @Option(names = "--output-json", paramLabel = "FILE", description = "Write the figures as JSON.")
   private @Nullable Path json;
 
@@ -73,7 +79,7 @@ final class BenchThroughputCommand implements Callable<Integer> {
               .open(prompt -> template(loaded, prompt))
               .sample(loaded.tokenizer(), dataset.prompts(), options.seed());
       try (ProgressLine progress = ProgressLine.ofCount("Requests", prompts.size())) {
-        report = new OfflineRun(loaded, options.seed()).run(prompts, progress::at);
+        report = new OfflineRun(loaded, options.seed(), minP).run(prompts, progress::at);
       }
     }
     PrintWriter out = spec.commandLine().getOut();

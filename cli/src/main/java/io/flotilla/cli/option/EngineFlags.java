@@ -172,6 +172,14 @@ public final class EngineFlags {
     private boolean oversubscribe;
 
     @Option(
+        names = "--device-ids",
+        paramLabel = "N,N,...",
+        split = ",",
+        description =
+            "The GPU of each rank, such as 0,0 to try two ranks on one. Default: 0, 1, ...")
+    private List<Integer> deviceIds = List.of();
+
+    @Option(
         names = {"--data-parallel-size", "-dp"},
         paramLabel = "N",
         defaultValue = "1",
@@ -182,12 +190,21 @@ public final class EngineFlags {
         names = {"--decode-context-parallel-size", "-dcp"},
         paramLabel = "N",
         defaultValue = "1",
-        description = "Ranks a token's KV cache is spread over.")
+        description =
+            "Ranks that hold a sequence's KV cache between them, of those that would hold the same"
+                + " heads: divides tensor-parallel size / KV heads.")
     private int decodeContext = 1;
 
     @Option(
+        names = {"--prefill-context-parallel-size", "-pcp"},
+        paramLabel = "N",
+        defaultValue = "1",
+        description = "Ranks a long prompt's tokens are shared out over, times all others.")
+    private int prefillContext = 1;
+
+    @Option(
         names = "--enable-expert-parallel",
-        description = "Give each tensor-parallel rank some experts whole, not a part of each.")
+        description = "Give each rank of a stage some experts whole, not a part of each of them.")
     private boolean expertParallel;
   }
 
@@ -218,8 +235,18 @@ public final class EngineFlags {
         oneOf("--dtype", model.dtype, "auto", "float32", "bfloat16"),
         oneOf("--device", run.device, "auto", "cpu", "cuda"),
         run.threads,
-        new Topology(1, parallel.pipeline, parallel.tensor, 1, 1, parallel.expertParallel),
-        new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
+        new Topology(
+            1,
+            parallel.pipeline,
+            parallel.tensor,
+            parallel.prefillContext,
+            parallel.decodeContext,
+            parallel.expertParallel),
+        new Placement(
+            parallel.pipelineLayers,
+            parallel.coresPerRank,
+            parallel.oversubscribe,
+            parallel.deviceIds),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,
@@ -232,19 +259,11 @@ public final class EngineFlags {
   }
 
   private void refuseLargerLayouts() {
-    Map.of(
-            "--data-parallel-size", parallel.data,
-            "--decode-context-parallel-size", parallel.decodeContext)
-        .forEach(
-            (flag, size) -> {
-              if (size != 1) {
-                throw new UsageException(
-                    flag
-                        + " is "
-                        + size
-                        + ", but this version runs one replica and splits no context: use 1");
-              }
-            });
+    if (parallel.data != 1) {
+      throw new UsageException(
+          "--data-parallel-size is %d, but this version runs one replica: use 1"
+              .formatted(parallel.data));
+    }
   }
 
   private void refuseNegatives() {
@@ -254,6 +273,8 @@ public final class EngineFlags {
     atLeast("--max-num-batched-tokens", run.maxBatchedTokens, 1);
     atLeast("--tensor-parallel-size", parallel.tensor, 1);
     atLeast("--pipeline-parallel-size", parallel.pipeline, 1);
+    atLeast("--prefill-context-parallel-size", parallel.prefillContext, 1);
+    atLeast("--decode-context-parallel-size", parallel.decodeContext, 1);
     atLeast("--cores-per-rank", parallel.coresPerRank, 0);
     Map.of(
             "--threads", run.threads,

@@ -39,8 +39,8 @@ class EngineFlagsTest {
             + "--max-num-seqs 3 --max-num-batched-tokens 32 --max-waiting 5 "
             + "--kv-cache-memory-bytes 1MiB --no-enable-prefix-caching "
             + "--seed 7 --gpu-memory-utilization 0.5 -tp 4 -pp 2 "
-            + "--pipeline-layers 3,5 --cores-per-rank 1 --oversubscribe "
-            + "--enable-expert-parallel";
+            + "--pipeline-layers 3,5 --cores-per-rank 1 --oversubscribe --device-ids 0,0 "
+            + "--enable-expert-parallel -pcp 3 -dcp 2";
     EngineOptions options = parse(line.split(" "));
 
     EngineOptions defaults = EngineOptions.of("a-model");
@@ -55,8 +55,8 @@ class EngineFlagsTest {
                 "float32",
                 "cpu",
                 2,
-                new Topology(1, 2, 4, 1, 1, true),
-                new Placement(List.of(3, 5), 1, true),
+                new Topology(1, 2, 4, 3, 2, true),
+                new Placement(List.of(3, 5), 1, true, List.of(0, 0)),
                 64,
                 3,
                 32,
@@ -74,7 +74,8 @@ class EngineFlagsTest {
     "--cores-per-rank=-1, --cores-per-rank is -1",
     "--gpu-memory-utilization=1.5, --gpu-memory-utilization is 1.5",
     "-dp=2, --data-parallel-size is 2",
-    "-dcp=2, --decode-context-parallel-size is 2",
+    "-dcp=0, --decode-context-parallel-size is 0",
+    "-pcp=0, --prefill-context-parallel-size is 0",
     "-tp=0, --tensor-parallel-size is 0",
     "--dtype=float16, --dtype is float16",
     "--device=tpu, --device is tpu",

@@ -18,6 +18,11 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
   /** Set to false to make kernels wait for each other whole, to find a fault. */
   static final String OVERLAP_PROPERTY = "flotilla.cuda.overlap";
 
+  static final String NO_KERNELS =
+      "this build has no CUDA kernels: install nvcc 13 (package cuda-nvcc-13-0) and build again";
+  static final String NO_DEVICE =
+      "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES";
+
   private static final String KERNELS = "kernels.fatbin";
   private static final int OLDEST_DRIVER = 13000;
   private static final int OLDEST_CAPABILITY = 8;
@@ -28,40 +33,30 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
    * @throws IllegalStateException saying in one line what is missing and what to do
    */
   static CudaSetup find() {
-    requireKernels();
+    if (!hasKernels()) {
+      throw new IllegalStateException(NO_KERNELS);
+    }
     Driver driver = openDriver(LibraryPaths.driver());
-    int devices = requireDevices(driver);
-    NativeLibrary cublasLt = openCublasLt(LibraryPaths.cublasLt());
+    requireVersion(driver);
+    int devices = driver.start();
+    if (devices == 0) {
+      throw new IllegalStateException(NO_DEVICE);
+    }
     boolean overlap = !"false".equals(System.getProperty(OVERLAP_PROPERTY));
-    return new CudaSetup(driver, cublasLt, devices, overlap);
+    return new CudaSetup(driver, openCublasLt(LibraryPaths.cublasLt()), devices, overlap);
   }
 
-  static void requireKernels() {
-    if (CudaSetup.class.getResource(KERNELS) == null) {
-      throw new IllegalStateException(
-          "this build has no CUDA kernels: install nvcc 13 (package cuda-nvcc-13-0) and build again");
-    }
+  static boolean hasKernels() {
+    return CudaSetup.class.getResource(KERNELS) != null;
   }
 
   static Driver openDriver(List<String> candidates) {
-    Driver driver =
-        new Driver(
-            NativeLibrary.open(
-                "NVIDIA's driver library",
-                candidates,
-                "install driver 580 or newer, or name the file with -D"
-                    + LibraryPaths.DRIVER_PROPERTY));
-    requireVersion(driver);
-    return driver;
-  }
-
-  static int requireDevices(Driver driver) {
-    int devices = driver.start();
-    if (devices == 0) {
-      throw new IllegalStateException(
-          "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES");
-    }
-    return devices;
+    return new Driver(
+        NativeLibrary.open(
+            "NVIDIA's driver library",
+            candidates,
+            "install driver 580 or newer, or name the file with -D"
+                + LibraryPaths.DRIVER_PROPERTY));
   }
 
   static NativeLibrary openCublasLt(List<String> candidates) {

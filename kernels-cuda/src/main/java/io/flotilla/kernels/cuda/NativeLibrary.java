@@ -12,9 +12,9 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
 /**
@@ -24,7 +24,7 @@ import java.util.stream.Stream;
 final class NativeLibrary {
   private final String path;
   private final SymbolLookup symbols;
-  private final Map<String, MethodHandle> bound = new HashMap<>();
+  private final Map<String, MethodHandle> bound = new ConcurrentHashMap<>();
 
   /**
    * Opens the first of the candidates that can be opened; it stays open for good.
@@ -60,10 +60,11 @@ final class NativeLibrary {
    * the system's linker took.
    */
   String file() {
-    String name = Path.of(path).getFileName().toString();
-    String stem = name.substring(0, name.indexOf(".so") + 3);
+    String name = path.substring(path.lastIndexOf('/') + 1);
+    int end = name.indexOf(".so");
+    String stem = "/" + (end < 0 ? name : name.substring(0, end + 3));
     try (Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
-      return maps.filter(line -> line.contains("/" + stem))
+      return maps.filter(line -> line.contains(stem))
           .map(line -> line.substring(line.indexOf('/')))
           .findFirst()
           .orElse(path);

@@ -8,6 +8,7 @@ import io.flotilla.kernels.Finding;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -98,8 +99,85 @@ class StubDriverTest {
   }
 
   @Test
+  void examinesDriverLibrariesDevicesAndLinks() throws Exception {
+    String stub = build("examined").toString();
+    List<Finding> findings = new CudaExamination(List.of(stub), List.of(stub)).findings();
+    assertThat(findings)
+        .contains(
+            Finding.good("cuBLASLt", "13.1.0, " + stub),
+            Finding.good("GPUs", "2"),
+            Finding.good("GPU 0", "Stub 0, compute capability 9.0, 80.0 GiB, 132 multiprocessors"),
+            Finding.good("GPU 0 reads", "the memory of GPU 1"),
+            Finding.good("GPU 1 reads", "no other GPU's memory: it cannot share a model"));
+    assertThat(findings)
+        .filteredOn(finding -> finding.what().equals("NVIDIA driver"))
+        .singleElement()
+        .satisfies(finding -> assertThat(finding.found()).endsWith("CUDA 13.0, " + stub))
+        .satisfies(finding -> assertThat(finding.remedy()).isNull());
+  }
+
+  @Test
+  void examinesOnAfterWhatIsMissing() throws Exception {
+    String stub = build("oldest", "-DVERSION=12040", "-DMAJOR=7").toString();
+    List<Finding> findings = new CudaExamination(List.of(stub), List.of("/no/b.so")).findings();
+    assertThat(findings)
+        .filteredOn(finding -> finding.remedy() != null)
+        .extracting(Finding::what)
+        .contains("cuBLASLt", "NVIDIA driver", "GPU 0", "GPU 1");
+    assertThat(findings)
+        .contains(
+            new Finding(
+                "cuBLASLt",
+                "cuBLASLt 13 was not found (tried /no/b.so)",
+                "install it (package libcublas-13-0) or name the file with"
+                    + " -Dflotilla.cuda.cublaslt"));
+    assertThat(new CudaExamination(List.of("/no/a.so"), List.of(stub)).findings())
+        .contains(
+            new Finding(
+                "NVIDIA driver",
+                "NVIDIA's driver library was not found (tried /no/a.so)",
+                "install driver 580 or newer, or name the file with -Dflotilla.cuda.driver"));
+  }
+
+  @Test
+  void takesTheFastestAlgorithmThatWasNotRefused() throws Exception {
+    Driver driver = driver("timing");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment candidates = arena.allocate(3 * 8);
+      List<Long> used = new ArrayList<>();
+      AlgorithmTrial trial = new AlgorithmTrial(driver, candidates, 3, 8);
+      for (int i = 0; i < 3 * AlgorithmTrial.ROUNDS + 1; i++) {
+        int status =
+            trial.run(
+                0,
+                algorithm -> {
+                  long index = (algorithm.address() - candidates.address()) / 8;
+                  used.add(index);
+                  return index == 2 ? 15 : 0;
+                });
+        assertThat(status).isZero();
+      }
+      // The stub says that each stretch of time is shorter than the one before.
+      assertThat(used).startsWith(0L, 1L, 2L, 0L).endsWith(1L);
+    }
+  }
+
+  @Test
   void givesNothingWhereMemoryIsOut() throws Exception {
     assertThat(driver("full").allocate(1L << 40)).isZero();
+  }
+
+  @Test
+  void reachesAnotherDevice() throws Exception {
+    Driver driver = driver("peers");
+    assertThat(driver.canReach(0, 1)).isTrue();
+    assertThat(driver.canReach(1, 0)).isFalse();
+    // Already enabled by another rank on the same device.
+    driver.reach(66);
+    Driver apart = driver("apart", "-DREACH=217");
+    assertThatThrownBy(() -> apart.reach(66))
+        .isInstanceOf(CudaException.class)
+        .hasMessage("cuCtxEnablePeerAccess failed: an error of the stub (217)");
   }
 
   /** The stub compares with the layouts of cuda.h and fails where a field lies elsewhere. */
@@ -115,58 +193,6 @@ class StubDriverTest {
           .launch("a_kernel", new Launcher.Grid(2, 3, 4, 128, 64 << 10), 99);
       assertThat(launcher.launches()).isEqualTo(1);
     }
-  }
-
-  @Test
-  void findsLibrariesDevicesAndLinks() throws Exception {
-    Path stub = build("whole");
-    String file = stub.toRealPath().toString();
-    assertThat(findings(stub, "/no/cublas.so", stub.toString()))
-        .contains(
-            new Finding("cuBLASLt", file + ", version 13.1.0", true),
-            new Finding("driver", file + ", runs CUDA 13.0", true),
-            new Finding("devices", "2", true),
-            new Finding(
-                "device 1", "Stub 1, 80.0 GiB, compute capability 9.0, 132 multiprocessors", true),
-            new Finding("link 0 - 1", "peer to peer, with atomics (NVLink)", true));
-    assertThat(findings(build("slots", "-DLINK=1"), stub.toString()))
-        .contains(new Finding("link 0 - 1", "peer to peer, without atomics (PCIe)", true));
-    assertThat(findings(build("apart", "-DLINK=0"), stub.toString()))
-        .contains(
-            new Finding(
-                "link 0 - 1", "none: what passes between them goes through the host", true));
-  }
-
-  @Test
-  void looksOnWhereSomethingIsMissing() throws Exception {
-    assertThat(findings(Path.of("/no/driver.so"), "/no/cublas.so"))
-        .filteredOn(finding -> !finding.what().equals("kernels"))
-        .containsExactly(
-            new Finding(
-                "cuBLASLt",
-                "cuBLASLt 13 was not found (tried /no/cublas.so); install it (package"
-                    + " libcublas-13-0) or name the file with -Dflotilla.cuda.cublaslt",
-                false),
-            new Finding(
-                "driver",
-                "NVIDIA's driver library was not found (tried /no/driver.so); install driver 580"
-                    + " or newer, or name the file with -Dflotilla.cuda.driver",
-                false));
-    assertThat(findings(build("unseen", "-DINIT=100"), "/no/cublas.so"))
-        .contains(
-            new Finding(
-                "devices",
-                "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES",
-                false));
-    assertThat(findings(build("ancient", "-DMAJOR=7"), "/no/cublas.so"))
-        .filteredOn(finding -> finding.what().equals("device 0"))
-        .singleElement()
-        .satisfies(finding -> assertThat(finding.found()).contains("needs 8.0 (Ampere) or newer"))
-        .satisfies(finding -> assertThat(finding.serves()).isFalse());
-  }
-
-  private static List<Finding> findings(Path driver, String... cublasLt) {
-    return new CudaFindings(List.of(driver.toString()), List.of(cublasLt)).all();
   }
 
   private Driver driver(String name, String... defines) throws Exception {

@@ -8,9 +8,6 @@
 #ifndef VERSION
 #define VERSION 13000
 #endif
-#ifndef LINK
-#define LINK 2
-#endif
 #ifndef MAJOR
 #define MAJOR 9
 #endif
@@ -56,17 +53,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
 }
 
 int cuDeviceTotalMem_v2(size_t* bytes, int device) {
-  *bytes = 80ul << 30;
-  return 0;
-}
-
-int cuDeviceCanAccessPeer(int* can, int device, int peer) {
-  *can = LINK > 0;
-  return 0;
-}
-
-int cuDeviceGetP2PAttribute(int* value, int attribute, int device, int peer) {
-  *value = attribute == 3 && LINK > 1;
+  *bytes = 80ull << 30;
   return 0;
 }
 
@@ -89,6 +76,28 @@ int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void* 
 
 int cuStreamSynchronize(void* stream) { return 0; }
 
+int cuStreamIsCapturing(void* stream, int* status) {
+  *status = 0;
+  return 0;
+}
+
+int cuEventCreate(unsigned long long* event, unsigned flags) {
+  static unsigned long long events;
+  *event = ++events;
+  return 0;
+}
+
+int cuEventRecord(unsigned long long event, void* stream) { return 0; }
+
+int cuEventSynchronize(unsigned long long event) { return 0; }
+
+int cuEventDestroy_v2(unsigned long long event) { return 0; }
+
+int cuEventElapsedTime_v2(float* time, unsigned long long start, unsigned long long end) {
+  *time = 100.0f - start;
+  return 0;
+}
+
 int cuGraphLaunch(void* graph, void* stream) { return 0; }
 
 int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
@@ -98,6 +107,18 @@ int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
 
 int cuKernelSetAttribute(int attribute, int value, void* kernel, int device) {
   return attribute == 8 && value == 64 << 10 && kernel == (void*)55 && device == 0 ? 0 : 1;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = device == 0 && peer == 1;
+  return 0;
+}
+
+#ifndef REACH
+#define REACH 704
+#endif
+int cuCtxEnablePeerAccess(void* context, unsigned flags) {
+  return context == (void*)66 && flags == 0 ? REACH : 1;
 }
 
 #ifndef WITHOUT_LAUNCH

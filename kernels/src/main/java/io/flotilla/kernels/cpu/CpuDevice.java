@@ -3,13 +3,11 @@ package io.flotilla.kernels.cpu;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.Finding;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -58,19 +56,6 @@ public final class CpuDevice implements Device {
       LOG.warn("{}, which is slow: {}", device.name, device.selection.reason());
     }
     return device;
-  }
-
-  /** The cores of this machine and the operations that they would run. */
-  public static List<Finding> findings() {
-    try (CpuDevice device = new CpuDevice(share(0), OpsSelection::best)) {
-      return List.of(
-          new Finding("cores", String.valueOf(Runtime.getRuntime().availableProcessors()), true),
-          new Finding("operations", device.selection.name() + slow(device.selection), true));
-    }
-  }
-
-  private static String slow(OpsSelection selection) {
-    return selection.fast() ? "" : ", which is slow: " + selection.reason();
   }
 
   /**
@@ -169,6 +154,11 @@ public final class CpuDevice implements Device {
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
     KvLayout layout = layout(shape, blockSize);
     return layout.keyBlockBytes() + layout.valueBlockBytes();
+  }
+
+  @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return ExpertMixture.bytes(rows, hidden, intermediate);
   }
 
   /** Blocks are whole vectors, and chunks of attention are whole blocks. */

@@ -55,6 +55,10 @@ final class NativeMemory {
     return ALL.get(FLOAT, address);
   }
 
+  static void setInt(long address, int value) {
+    ALL.set(INT, address, value);
+  }
+
   static void setFloat(long address, float value) {
     ALL.set(FLOAT, address, value);
   }

@@ -1,6 +1,7 @@
 package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.RopeTable;
 import io.flotilla.kernels.Tensor;
@@ -13,8 +14,8 @@ final class RotaryStore {
   private final float epsilon;
   private final RopeTable rope;
   private final AttentionBatch batch;
-  private final KvCache cache;
-  private final KvLayout layout;
+  private final AttentionShape shape;
+  private final CacheStore store;
   private final TileKernels kernels;
 
   RotaryStore(
@@ -30,8 +31,8 @@ final class RotaryStore {
     this.epsilon = epsilon;
     this.rope = rope;
     this.batch = batch;
-    this.cache = cache;
-    this.layout = KvLayout.of(cache);
+    this.shape = cache.shape();
+    this.store = new CacheStore(batch, cache);
     this.kernels = kernels;
   }
 
@@ -41,9 +42,9 @@ final class RotaryStore {
    */
   void run(long qkv, int row) {
     int position = NativeMemory.getInt(NativeMemory.address(batch.positions()) + 4L * row);
-    long headBytes = 4L * layout.headDim();
-    long keys = qkv + cache.shape().heads() * headBytes;
-    long values = keys + layout.kvHeads() * headBytes;
+    long headBytes = 4L * shape.headDim();
+    long keys = qkv + shape.heads() * headBytes;
+    long values = keys + shape.kvHeads() * headBytes;
     long angles = NativeMemory.address(rope.angles()) + position * rope.angles().rowBytes();
     for (long head = qkv; head < keys; head += headBytes) {
       turn(head, queryNorm, angles);
@@ -51,17 +52,17 @@ final class RotaryStore {
     for (long head = keys; head < values; head += headBytes) {
       turn(head, keyNorm, angles);
     }
-    store(keys, values, row, position);
+    store.run(keys, values, row);
   }
 
   private void turn(long head, @Nullable Tensor norm, long angles) {
     if (norm != null) {
-      kernels.normalise(head, NativeMemory.address(norm), layout.headDim(), epsilon, head);
+      kernels.normalise(head, NativeMemory.address(norm), shape.headDim(), epsilon, head);
     }
     if (rope.interleaved()) {
-      rotateNeighbours(head, angles, layout.headDim() / 2);
+      rotateNeighbours(head, angles, shape.headDim() / 2);
     } else {
-      kernels.rotateHalves(head, angles, layout.headDim() / 2);
+      kernels.rotateHalves(head, angles, shape.headDim() / 2);
     }
   }
 
@@ -78,27 +79,5 @@ final class RotaryStore {
     float sine = NativeMemory.getFloat(sineAt);
     NativeMemory.setFloat(first, a * cosine - b * sine);
     NativeMemory.setFloat(second, b * cosine + a * sine);
-  }
-
-  private void store(long keys, long values, int row, int position) {
-    int sequence = NativeMemory.getInt(NativeMemory.address(batch.rowSequences()) + 4L * row);
-    long table =
-        NativeMemory.address(batch.blockTables()) + sequence * batch.blockTables().rowBytes();
-    int block = NativeMemory.getInt(table + 4L * (position / layout.blockSize()));
-    int token = position % layout.blockSize();
-    int headDim = layout.headDim();
-    for (int head = 0; head < layout.kvHeads(); head++) {
-      long from = 4L * head * headDim;
-      long key = NativeMemory.address(cache.keys()) + layout.keys(block, head) + 4L * token;
-      for (int i = 0; i < headDim; i++) {
-        NativeMemory.setFloat(
-            key + i * layout.keyStride(), NativeMemory.getFloat(keys + from + 4L * i));
-      }
-      long value =
-          NativeMemory.address(cache.values())
-              + layout.values(block, head)
-              + token * layout.valueStride();
-      NativeMemory.copy(values + from, value, 4L * headDim);
-    }
   }
 }

@@ -5,8 +5,8 @@ import static io.flotilla.kernels.cpu.NativeMemory.segment;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ScalarOps implements Ops {
   private final ThreadTeam team;
+  private final AttentionMerge merge;
   private final ExpertMixture mixture;
 
   /** Operations on the caller's thread alone. */
@@ -34,6 +35,7 @@ final class ScalarOps implements Ops {
 
   ScalarOps(ThreadTeam team) {
     this.team = team;
+    this.merge = new AttentionMerge(team, ScalarOps::addScaled);
     this.mixture = new ExpertMixture(this, team, ScalarOps::addScaled);
   }
 
@@ -122,7 +124,7 @@ final class ScalarOps implements Ops {
             }
             rotate(values, angles, rope.interleaved());
           }
-          store(qkv, row, batch, cache);
+          store(qkv, shape.heads(), row, batch, cache);
         });
   }
 
@@ -134,13 +136,44 @@ final class ScalarOps implements Ops {
         batch.rows(),
         (row, _) -> {
           for (int head = 0; head < shape.heads(); head++) {
-            attend(
-                new Head(cache, batch, row, head / (shape.heads() / shape.kvHeads())),
-                head(queries, row, head, shape),
-                scale,
-                head(out, row, head, shape));
+            Vector mixture = head(out, row, head, shape);
+            Weights weights =
+                attend(
+                    new Head(cache, batch, row, head / (shape.heads() / shape.kvHeads())),
+                    head(queries, row, head, shape),
+                    scale,
+                    mixture);
+            for (int i = 0; i < mixture.length; i++) {
+              mixture.set(i, mixture.get(i) / weights.sum);
+            }
           }
         });
+  }
+
+  @Override
+  public void attentionPart(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    AttentionShape shape = cache.shape();
+    team.run(
+        out.rows(),
+        (row, _) -> {
+          Vector results = vector(out, row);
+          for (int head = 0; head < shape.heads(); head++) {
+            Weights weights =
+                attend(
+                    new Head(cache, batch, row % batch.rows(), 0),
+                    head(queries, row, head, shape),
+                    scale,
+                    head(out, row, head, shape));
+            results.set(shape.queryColumns() + head, weights.largest);
+            results.set(shape.queryColumns() + shape.heads() + head, weights.sum);
+          }
+        });
+  }
+
+  @Override
+  public void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out) {
+    merge.run(parts, shape, out);
   }
 
   @Override
@@ -159,7 +192,7 @@ final class ScalarOps implements Ops {
 
   @Override
   public void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     mixture.run(stream, x, router, layer, memory, out);
   }
 
@@ -169,6 +202,33 @@ final class ScalarOps implements Ops {
       float sum = all.get(NativeMemory.FLOAT, to + i);
       all.set(NativeMemory.FLOAT, to + i, sum + scale * all.get(NativeMemory.FLOAT, from + i));
     }
+  }
+
+  @Override
+  public void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int experts,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    mixture.choose(router, firstExpert, experts, perToken, chosen, counts);
+  }
+
+  @Override
+  public void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    mixture.sum(x, rows, out);
+  }
+
+  @Override
+  public void copyRows(Stream stream, Tensor x, Tensor out) {
+    long bytes = x.type().bytes(x.columns());
+    team.run(
+        out.rows(),
+        (row, _) ->
+            MemorySegment.copy(
+                segment(x), row * x.rowBytes(), segment(out), row * out.rowBytes(), bytes));
   }
 
   @Override
@@ -225,22 +285,40 @@ final class ScalarOps implements Ops {
     }
   }
 
-  private static void store(Tensor qkv, int row, AttentionBatch batch, KvCache cache) {
+  @Override
+  public void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache) {
+    team.run(keysValues.rows(), (row, _) -> store(keysValues, 0, row, batch, cache));
+  }
+
+  /**
+   * @param firstKey heads of a row before its keys
+   */
+  private static void store(
+      Tensor rows, int firstKey, int row, AttentionBatch batch, KvCache cache) {
     AttentionShape shape = cache.shape();
     int position = integer(batch.positions(), row);
+    if (position < 0 || !cache.holds(position)) {
+      return;
+    }
     for (int kvHead = 0; kvHead < shape.kvHeads(); kvHead++) {
       Head head = new Head(cache, batch, row, kvHead);
-      head.key(position).copyFrom(head(qkv, row, shape.heads() + kvHead, shape));
-      head.value(position)
-          .copyFrom(head(qkv, row, shape.heads() + shape.kvHeads() + kvHead, shape));
+      int held = position / cache.parts();
+      head.key(held).copyFrom(head(rows, row, firstKey + kvHead, shape));
+      head.value(held).copyFrom(head(rows, row, firstKey + shape.kvHeads() + kvHead, shape));
     }
   }
 
-  /** Keys are walked twice, in order of position: for the scores, then for the mixture. */
-  private static void attend(Head head, Vector query, float scale, Vector out) {
-    int keys = integer(head.batch.positions(), head.row) + 1;
+  /** The largest score, and the sum of the weights that are scaled by it. */
+  private record Weights(float largest, float sum) {}
+
+  /**
+   * Keys are walked twice, in order of position: for the scores, then for the mixture, which is
+   * left undivided.
+   */
+  private static Weights attend(Head head, Vector query, float scale, Vector out) {
+    int keys = head.cache.held(integer(head.batch.positions(), head.row));
     float[] scores = new float[keys];
-    float largest = Float.NEGATIVE_INFINITY;
+    float largest = -Float.MAX_VALUE;
     for (int i = 0; i < keys; i++) {
       scores[i] = dot(query, head.key(i)) * scale;
       largest = Math.max(largest, scores[i]);
@@ -256,8 +334,9 @@ final class ScalarOps implements Ops {
       }
     }
     for (int j = 0; j < mixture.length; j++) {
-      out.set(j, mixture[j] / sum);
+      out.set(j, mixture[j]);
     }
+    return new Weights(largest, sum);
   }
 
   private static float dot(Vector a, Vector b) {
@@ -303,27 +382,27 @@ final class ScalarOps implements Ops {
     }
   }
 
-  /** A key-value head of the sequence that a row of the batch belongs to. */
+  /** A key-value head of the sequence that a row of the batch belongs to; tokens are held ones. */
   private record Head(KvCache cache, AttentionBatch batch, int row, int kvHead) {
-    Vector key(int position) {
+    Vector key(int held) {
       KvLayout layout = KvLayout.of(cache);
-      long offset = layout.keys(block(position), kvHead) + (long) token(position) * Float.BYTES;
+      long offset = layout.keys(block(held), kvHead) + (long) token(held) * Float.BYTES;
       return new Vector(segment(cache.keys()), offset, layout.headDim(), layout.keyStride());
     }
 
-    Vector value(int position) {
+    Vector value(int held) {
       KvLayout layout = KvLayout.of(cache);
-      long offset = layout.values(block(position), kvHead) + token(position) * layout.valueStride();
+      long offset = layout.values(block(held), kvHead) + token(held) * layout.valueStride();
       return new Vector(segment(cache.values()), offset, layout.headDim());
     }
 
-    private int token(int position) {
-      return position % cache.blockSize();
+    private int token(int held) {
+      return held % cache.blockSize();
     }
 
-    private int block(int position) {
+    private int block(int held) {
       long row = integer(batch.rowSequences(), this.row) * batch.blockTables().rowBytes();
-      long column = position / cache.blockSize();
+      long column = held / cache.blockSize();
       return segment(batch.blockTables()).get(NativeMemory.INT, row + column * Integer.BYTES);
     }
   }

@@ -26,8 +26,25 @@ final class TiledAttention {
 
   /** See {@link io.flotilla.kernels.Ops#attention}. */
   void run(Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    int heads = cache.shape().heads() / cache.shape().kvHeads();
+    run(queries, cache, batch, scale, out, heads, false);
+  }
+
+  /** See {@link io.flotilla.kernels.Ops#attentionPart}. */
+  void runPart(Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    int heads = cache.shape().heads() * cache.parts();
+    run(queries, cache, batch, scale, out, heads, true);
+  }
+
+  private void run(
+      Tensor queries,
+      KvCache cache,
+      AttentionBatch batch,
+      float scale,
+      Tensor out,
+      int heads,
+      boolean partial) {
     int kvHeads = cache.shape().kvHeads();
-    int heads = cache.shape().heads() / kvHeads;
     int rowsPerTile = Math.max(1, QUERIES / heads);
     int rowTiles = cutRows(batch, rowsPerTile);
     int[] rows = tileRows;
@@ -36,8 +53,10 @@ final class TiledAttention {
         new AttentionCall(
             NativeMemory.address(queries),
             queries.rowBytes(),
+            batch.rows() * queries.rowBytes(),
             NativeMemory.address(out),
             out.rowBytes(),
+            batch.rows() * out.rowBytes(),
             NativeMemory.address(batch.positions()),
             NativeMemory.address(batch.blockTables()),
             batch.blockTables().rowBytes(),
@@ -45,6 +64,10 @@ final class TiledAttention {
             NativeMemory.address(cache.values()),
             KvLayout.of(cache),
             heads,
+            partial ? cache.shape().heads() : heads,
+            cache.part(),
+            cache.parts(),
+            partial,
             rowsPerTile,
             scale);
     team.run(

@@ -1,8 +1,9 @@
 package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -24,6 +25,7 @@ final class TiledOps implements Ops {
   private final TileKernels kernels;
   private final TiledLinear linear;
   private final TiledAttention attention;
+  private final AttentionMerge merge;
   private final ScalarOps scalar;
   private final ExpertMixture mixture;
 
@@ -31,6 +33,7 @@ final class TiledOps implements Ops {
     this.team = team;
     this.kernels = kernels;
     this.scalar = new ScalarOps(team);
+    this.merge = new AttentionMerge(team, kernels::addScaled);
     this.mixture = new ExpertMixture(this, team, kernels::addScaled);
     this.linear = new TiledLinear(team, kernels);
     this.attention = new TiledAttention(team, kernels);
@@ -91,9 +94,30 @@ final class TiledOps implements Ops {
   }
 
   @Override
+  public void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache) {
+    CacheStore store = new CacheStore(batch, cache);
+    long values = 4L * keysValues.columns() / 2;
+    eachRow(
+        keysValues.rows(),
+        keysValues.columns(),
+        row -> store.run(row(keysValues, row), row(keysValues, row) + values, row));
+  }
+
+  @Override
   public void attention(
       Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
     attention.run(queries, cache, batch, scale, out);
+  }
+
+  @Override
+  public void attentionPart(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    attention.runPart(queries, cache, batch, scale, out);
+  }
+
+  @Override
+  public void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out) {
+    merge.run(parts, shape, out);
   }
 
   @Override
@@ -109,8 +133,31 @@ final class TiledOps implements Ops {
 
   @Override
   public void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     mixture.run(stream, x, router, layer, memory, out);
+  }
+
+  @Override
+  public void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int experts,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    mixture.choose(router, firstExpert, experts, perToken, chosen, counts);
+  }
+
+  @Override
+  public void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    mixture.sum(x, rows, out);
+  }
+
+  @Override
+  public void copyRows(Stream stream, Tensor x, Tensor out) {
+    long bytes = x.type().bytes(x.columns());
+    eachRow(out.rows(), x.columns(), row -> NativeMemory.copy(row(x, row), row(out, row), bytes));
   }
 
   @Override

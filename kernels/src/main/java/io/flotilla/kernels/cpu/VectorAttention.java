@@ -91,8 +91,8 @@ final class VectorAttention {
       int queries = rows * call.heads();
       int padded = Math.ceilDiv(queries, GROUP) * GROUP;
       load(firstRow, queries, padded, kvHead);
-      int firstLimit = NativeMemory.getInt(call.positions() + 4L * firstRow) + 1;
-      int end = firstLimit + rows - 1;
+      int position = NativeMemory.getInt(call.positions() + 4L * firstRow);
+      int end = call.held(position + rows - 1);
       long table = call.blockTables() + sequence * call.blockTableBytes();
       for (int from = 0; from < end; from += CHUNK) {
         int count = Math.min(CHUNK, end - from);
@@ -100,7 +100,7 @@ final class VectorAttention {
           score(query, table, from, count, kvHead);
         }
         for (int query = 0; query < queries; query++) {
-          int limit = firstLimit + query / call.heads() - from;
+          int limit = call.held(position + query / call.heads()) - from;
           weigh(query, Math.min(limit, count), count);
         }
         for (int query = 0; query < padded; query += GROUP) {
@@ -117,18 +117,15 @@ final class VectorAttention {
       int headDim = call.layout().headDim();
       NativeMemory.clear(scratch.address, Scratch.bytes(scratch.capacity, headDim));
       for (int query = 0; query < queries; query++) {
-        int head = kvHead * call.heads() + query % call.heads();
-        long from =
-            call.queries()
-                + (long) (firstRow + query / call.heads()) * call.queryRowBytes()
-                + 4L * head * headDim;
+        long from = call.query(firstRow + query / call.heads(), kvHead, query % call.heads());
         for (int i = 0; i < headDim; i++) {
           NativeMemory.setFloat(
               scratch.query(query) + 4L * i, NativeMemory.getFloat(from + 4L * i) * call.scale());
         }
       }
       for (int query = 0; query < padded; query++) {
-        NativeMemory.setFloat(scratch.largest(query), Float.NEGATIVE_INFINITY);
+        // Finite, so that weights of no tokens are no NaN.
+        NativeMemory.setFloat(scratch.largest(query), -Float.MAX_VALUE);
       }
     }
 
@@ -316,16 +313,20 @@ final class VectorAttention {
 
     private void finish(int query, int firstRow, int kvHead) {
       Lanes.store(Lanes.load(scratch.weightSum(query)), scratch.spare());
-      float inverse = 1f / Lanes.sumStored(scratch.spare());
+      float weights = Lanes.sumStored(scratch.spare());
+      float inverse = call.partial() ? 1 : 1 / weights;
       int headDim = call.layout().headDim();
-      int head = kvHead * call.heads() + query % call.heads();
-      long to =
-          call.out()
-              + (long) (firstRow + query / call.heads()) * call.outRowBytes()
-              + 4L * head * headDim;
+      int row = firstRow + query / call.heads();
+      int head = query % call.heads();
+      long to = call.result(row, kvHead, head);
       for (int i = 0; i < headDim; i++) {
         NativeMemory.setFloat(
             to + 4L * i, NativeMemory.getFloat(scratch.sum(query) + 4L * i) * inverse);
+      }
+      if (call.partial()) {
+        long largest = call.largest(row, head);
+        NativeMemory.setFloat(largest, NativeMemory.getFloat(scratch.largest(query)));
+        NativeMemory.setFloat(largest + 4L * call.groupHeads(), weights);
       }
     }
   }

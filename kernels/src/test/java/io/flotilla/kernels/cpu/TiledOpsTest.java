@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -16,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.assertj.core.data.Offset;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -156,6 +158,151 @@ abstract class TiledOpsTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"2,4", "3,1", "4,2"})
+  void mergesAttentionToTokensThatRanksHoldInTurns(int parts, int heads) {
+    SpreadAttention spread = new SpreadAttention(parts, new AttentionShape(heads, 1, 40));
+    float[] expected = spread.whole(oracle);
+
+    assertClose(spread.merged(oracle), expected, 150);
+    assertClose(spread.merged(device), expected, 150);
+    assertThat(spread.merged(single)).isEqualTo(spread.merged(device));
+  }
+
+  /** Rows at positions 0 to 149 of a sequence, of which some parts hold nothing at first. */
+  private final class SpreadAttention {
+    private static final int ROWS = 150;
+    private final int parts;
+    private final AttentionShape shape;
+    private final RopeTable rope;
+    private final Tensor tokens;
+    private final AttentionBatch batch;
+
+    SpreadAttention(int parts, AttentionShape shape) {
+      this.parts = parts;
+      this.shape = shape;
+      this.rope = new RopeTable(floats(ROWS, shape.headDim()), false);
+      this.tokens = floats(ROWS, all().qkvColumns());
+      int[] positions = IntStream.range(0, ROWS).toArray();
+      this.batch =
+          new AttentionBatch(
+              ROWS,
+              1,
+              integers(1, new int[ROWS]),
+              integers(1, positions),
+              integers(1, 0, ROWS),
+              integers(1, 3, 9, 0, 7, 1, 2, 8, 5, 4, 6));
+    }
+
+    private AttentionShape all() {
+      return new AttentionShape(parts * shape.heads(), 1, shape.headDim());
+    }
+
+    float[] whole(CpuDevice device) {
+      KvCache cache = device.allocateKvCache(all(), 10, BLOCK);
+      Tensor qkv = copy(tokens);
+      device.ops().rotateAndStore(stream, qkv, null, null, 0, rope, batch, cache);
+      Tensor out = poisoned(ROWS, all().queryColumns());
+      Tensor queries = qkv.sliceColumns(0, all().queryColumns());
+      device.ops().attention(stream, queries, cache, batch, 0.1f, out);
+      return values(out);
+    }
+
+    float[] merged(CpuDevice device) {
+      Ops ops = device.ops();
+      int columns = shape.queryColumns();
+      int partColumns = columns + 2 * shape.heads();
+      Tensor queries = poisoned(parts * ROWS, columns);
+      List<Tensor> computed = new ArrayList<>();
+      List<KvCache> caches = new ArrayList<>();
+      for (int part = 0; part < parts; part++) {
+        // Each rank has its own queries and the keys and values of all.
+        Tensor qkv = poisoned(ROWS, shape.qkvColumns());
+        ops.copyRows(stream, tokens.sliceColumns(part * columns, columns), cut(qkv, 0, columns));
+        int rest = 2 * shape.headDim();
+        ops.copyRows(stream, tokens.sliceColumns(parts * columns, rest), cut(qkv, columns, rest));
+        KvCache cache = device.allocateKvCache(shape, 10, BLOCK).share(part, parts);
+        ops.rotateAndStore(stream, qkv, null, null, 0, rope, batch, cache);
+        ops.copyRows(stream, cut(qkv, 0, columns), queries.sliceRows(part * ROWS, ROWS));
+        caches.add(cache);
+      }
+      for (KvCache cache : caches) {
+        Tensor out = poisoned(parts * ROWS, partColumns);
+        ops.attentionPart(stream, queries, cache, batch, 0.1f, out);
+        computed.add(out);
+      }
+      Tensor merged = poisoned(ROWS, parts * columns);
+      for (int part = 0; part < parts; part++) {
+        Tensor received = poisoned(parts * ROWS, partColumns);
+        for (int from = 0; from < parts; from++) {
+          ops.copyRows(
+              stream,
+              computed.get(from).sliceRows(part * ROWS, ROWS),
+              received.sliceRows(from * ROWS, ROWS));
+        }
+        ops.mergeAttention(stream, received, shape, cut(merged, part * columns, columns));
+      }
+      return values(merged);
+    }
+
+    private static Tensor cut(Tensor tensor, int from, int count) {
+      return tensor.sliceColumns(from, count);
+    }
+  }
+
+  @Test
+  void storesRowsThatCameFromOthersButNoPadding() {
+    AttentionShape shape = new AttentionShape(2, 1, 24);
+    KvCache cache = device.allocateKvCache(shape, 2, BLOCK).share(1, 2);
+    Tensor rows = floats(3, shape.keyValueColumns());
+    AttentionBatch batch =
+        new AttentionBatch(
+            3, 0, integers(1, 0, 0, 0), integers(1, 5, -1, 6), integers(1, 0), integers(1, 1, 0));
+    device.ops().store(stream, rows, batch, cache);
+
+    KvCache expected = oracle.allocateKvCache(shape, 2, BLOCK).share(1, 2);
+    oracle.ops().store(stream, rows, batch, expected);
+    float[] stored = bufferValues(cache.values());
+    assertThat(stored).isEqualTo(bufferValues(expected.values()));
+    assertThat(bufferValues(cache.keys())).isEqualTo(bufferValues(expected.keys()));
+    // Position 5 is the third that this rank holds, in its block 1; nothing else is stored.
+    int place = (BLOCK + 2) * 32;
+    float[] values = Arrays.copyOfRange(values(rows), 24, 48);
+    assertThat(Arrays.copyOfRange(stored, place, place + 24)).isEqualTo(values);
+    Arrays.fill(stored, place, place + 24, 0);
+    assertThat(stored).containsOnly(0);
+  }
+
+  @Test
+  void choosesTheRowsOfRanksAndSumsWhatTheySendBack() {
+    // Of 6 experts, 2 of each rank: the largest two logits of a row are its experts.
+    Tensor router = Tensor.allocate(device, TensorType.F32, 3, 6);
+    upload(
+        new float[] {
+          9, 8, 0, 0, 0, 0, //
+          0, 0, 0, 9, 8, 0, //
+          0, 9, 0, 0, 0, 8
+        },
+        router);
+    Tensor chosen = integers(1, new int[9]);
+    Tensor counts = integers(1, new int[3]);
+    device.ops().chooseRows(stream, router, 0, 2, 2, chosen, counts);
+    assertThat(integerValues(counts)).containsExactly(2, 1, 2);
+    assertThat(Arrays.copyOf(integerValues(chosen), 5)).containsExactly(0, 2, 1, 1, 2);
+
+    Tensor x = floats(5, 300);
+    Tensor out = poisoned(4, 300);
+    device.ops().sumRows(stream, x, chosen.sliceColumns(0, 5), out);
+    float[] from = values(x);
+    float[] sums = values(out);
+    for (int i = 0; i < 300; i++) {
+      assertThat(sums[i]).isEqualTo(from[i]);
+      assertThat(sums[300 + i]).isEqualTo(from[600 + i] + from[900 + i]);
+      assertThat(sums[600 + i]).isEqualTo(from[300 + i] + from[1200 + i]);
+      assertThat(sums[900 + i]).isZero();
+    }
+  }
+
   /** Sequences of the same tokens, in caches that hold the tokens before the step. */
   private final class Attention {
     private static final int POSITIONS = 160;
@@ -282,6 +429,20 @@ abstract class TiledOpsTest {
     }
     upload(values, tensor);
     return tensor;
+  }
+
+  private Tensor copy(Tensor tensor) {
+    Tensor copy = poisoned(tensor.rows(), tensor.columns());
+    upload(values(tensor), copy);
+    return copy;
+  }
+
+  private static float[] bufferValues(Buffer buffer) {
+    return NativeMemory.segment(buffer).toArray(ValueLayout.JAVA_FLOAT);
+  }
+
+  private static int[] integerValues(Tensor tensor) {
+    return NativeMemory.segment(tensor).toArray(ValueLayout.JAVA_INT);
   }
 
   private Tensor integers(int rows, int... values) {

@@ -3,6 +3,7 @@ package io.flotilla.model.layer;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -26,6 +27,8 @@ public final class SelfAttention {
   private final float epsilon;
   private final RopeTable rope;
   private final RowParallelLinear output;
+  private final ContextKeys context;
+  private final @Nullable SpreadAttention spread;
 
   /**
    * What families differ in.
@@ -66,6 +69,9 @@ public final class SelfAttention {
     this.output =
         new RowParallelLinear(
             loader, name + ".o_proj", queries, config.hiddenSize(), variant.outputBias);
+    this.context = new ContextKeys(ops, loader.ranks().context());
+    Collectives tokens = loader.ranks().keys();
+    this.spread = tokens.size() == 1 ? null : new SpreadAttention(ops, tokens, shape);
   }
 
   /**
@@ -86,15 +92,25 @@ public final class SelfAttention {
 
   /** {@code x} and {@code out} are {@code [rows, hiddenSize]}; the cache gets the rows' keys. */
   public void apply(
-      Stream stream, Tensor x, AttentionBatch batch, KvCache cache, Scratch scratch, Tensor out) {
+      Stream stream, Tensor x, StepRows rows, KvCache cache, Scratch scratch, Tensor out) {
+    AttentionBatch batch = rows.own();
+    AttentionBatch gathered = rows.gathered();
     Tensor qkv = scratch.projected(batch.rows(), projection.outputs());
     projection.apply(stream, x, qkv);
     ops.rotateAndStore(
         stream, qkv, weight(queryNorm), weight(keyNorm), epsilon, rope, batch, cache);
+    if (gathered != null) {
+      Tensor keysValues = qkv.sliceColumns(shape.queryColumns(), shape.keyValueColumns());
+      context.exchange(stream, keysValues, gathered, cache, scratch.exchange());
+    }
     Tensor queries = qkv.sliceColumns(0, shape.queryColumns());
     Tensor mixed = scratch.mixed(batch.rows(), shape.queryColumns());
     float scale = (float) (1 / Math.sqrt(shape.headDim()));
-    ops.attention(stream, queries, cache, batch, scale, mixed);
+    if (spread == null) {
+      ops.attention(stream, queries, cache, batch, scale, mixed);
+    } else {
+      spread.apply(stream, queries, batch, cache, scale, scratch.exchange(), mixed);
+    }
     output.apply(stream, mixed, out);
   }
 

@@ -36,34 +36,29 @@ public final class ShardLoader {
   private final Device device;
   private final Stream stream;
   private final TensorParallel parallel;
-  private final Collectives collectives;
+  private final StageRanks ranks;
   private final boolean expertParallel;
   private final Map<String, Long> mapped = new HashMap<>();
   private long widenedBytes;
 
   /** A loader of whole layers, for one rank. */
   public ShardLoader(WeightSource source, Device device, Stream stream, TensorParallel parallel) {
-    this(source, device, stream, parallel, Collectives.ALONE, false);
+    this(source, device, stream, StageRanks.split(parallel, Collectives.ALONE), false);
   }
 
   /**
    * A loader of one rank's part of each layer.
    *
-   * @param collectives joins the ranks that share a layer
+   * @param ranks of the stage, and this one's place among them
    * @param expertParallel whether each has some experts whole, not a part of each
    */
   public ShardLoader(
-      WeightSource source,
-      Device device,
-      Stream stream,
-      TensorParallel parallel,
-      Collectives collectives,
-      boolean expertParallel) {
+      WeightSource source, Device device, Stream stream, StageRanks ranks, boolean expertParallel) {
     this.source = source;
     this.device = device;
     this.stream = stream;
-    this.parallel = parallel;
-    this.collectives = collectives;
+    this.parallel = ranks.tensor();
+    this.ranks = ranks;
     this.expertParallel = expertParallel;
   }
 
@@ -75,9 +70,14 @@ public final class ShardLoader {
     return parallel;
   }
 
-  /** Joins the ranks that share a layer. */
+  /** The ranks of the stage, and this one's place among them. */
+  public StageRanks ranks() {
+    return ranks;
+  }
+
+  /** Joins the ranks that split each layer. */
   public Collectives collectives() {
-    return collectives;
+    return ranks.layers();
   }
 
   /** Whether each rank has some experts whole, not a part of each. */
@@ -136,7 +136,9 @@ public final class ShardLoader {
     }
     List<Tensor> loaded = device.load(parts);
     for (int i = 0; i < loaded.size(); i++) {
-      mapped.put(matrices.get(i).name, loaded.get(i).rows() * loaded.get(i).rowBytes());
+      // A head may be a smaller part of the embedding, where it is tied to it.
+      long bytes = loaded.get(i).rows() * loaded.get(i).rowBytes();
+      mapped.merge(matrices.get(i).name, bytes, Math::max);
     }
     return loaded;
   }
@@ -149,8 +151,31 @@ public final class ShardLoader {
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    MatrixSource whole = matrix(name, rows, columns);
-    TensorType type = type(whole);
+    return columns(List.of(name), rows, columns, new Share(parallel.rank() * share, share))
+        .getFirst();
+  }
+
+  /**
+   * Some columns of matrices {@code [rows, columns]}, brought to the device together.
+   *
+   * @throws CheckpointException when one is missing or has another shape
+   * @throws IllegalArgumentException when the columns are no whole blocks
+   */
+  public List<Tensor> columns(List<String> names, int rows, int columns, Share share) {
+    List<MatrixSource> parts = new ArrayList<>();
+    for (String name : names) {
+      MatrixSource whole = matrix(name, rows, columns);
+      requireWholeBlocks(name, columns, share.count(), type(whole));
+      parts.add(whole.sliceColumns(share.first(), share.count()));
+    }
+    List<Tensor> loaded = device.load(parts);
+    for (int i = 0; i < loaded.size(); i++) {
+      mapped.put(names.get(i), rows * loaded.get(i).type().bytes(share.count()));
+    }
+    return loaded;
+  }
+
+  private void requireWholeBlocks(String name, int columns, int share, TensorType type) {
     int block = type.blockElements();
     if (share % block != 0) {
       throw new IllegalArgumentException(
@@ -158,10 +183,6 @@ public final class ShardLoader {
                   + " of %d (%s): use fewer ranks, or a file of another type")
               .formatted(parallel.size(), columns, name, share, block, type));
     }
-    MatrixSource part = whole.sliceColumns(parallel.rank() * share, share);
-    Tensor loaded = device.load(List.of(part)).getFirst();
-    mapped.put(name, rows * loaded.type().bytes(share));
-    return loaded;
   }
 
   /**

@@ -52,20 +52,6 @@ public record TensorParallel(int rank, int size) {
   }
 
   /**
-   * This rank's experts of a layer.
-   *
-   * @throws IllegalArgumentException when they cannot be shared evenly
-   */
-  public Share experts(int total) {
-    if (total % size != 0) {
-      throw new IllegalArgumentException(
-          FLAG + size + " with --enable-expert-parallel does not divide " + total + " experts");
-    }
-    int count = total / size;
-    return new Share(rank * count, count);
-  }
-
-  /**
    * This rank's tokens of a vocabulary, which need not divide: the last ranks may hold fewer.
    *
    * @throws IllegalArgumentException when a rank would hold none

@@ -17,7 +17,7 @@ public final class VocabularyHead {
    */
   public VocabularyHead(ShardLoader loader, String name, int vocabularySize, int hiddenSize) {
     this.ops = loader.device().ops();
-    Share tokens = loader.parallel().vocabulary(vocabularySize);
+    Share tokens = loader.ranks().place().vocabulary(vocabularySize);
     this.weights = List.of(loader.rows(name, vocabularySize, hiddenSize, tokens));
   }
 
