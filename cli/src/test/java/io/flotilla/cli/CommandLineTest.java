@@ -90,6 +90,7 @@ class CommandLineTest {
         "serve /none/model --host 300.1.1.1 | 2 | --host is 300.1.1.1",
         "serve /none/model --shutdown-timeout -1 | 2 | --shutdown-timeout is -1",
         "serve /none/model -dp 2 --port 0 | 2 | --data-parallel-size is 2",
+        "doctor --device tpu | 1 | --device tpu is not part of this build",
         "swim | 2 | swim",
       })
   void failsInOneLine(String line, int code, String message) {

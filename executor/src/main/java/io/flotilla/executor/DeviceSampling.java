@@ -1,5 +1,6 @@
 package io.flotilla.executor;
 
+import io.flotilla.executor.StepPlan.Admission;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepPlan.TokenInput.PreviousSample;
 import io.flotilla.executor.StepResult.Sample;
@@ -8,11 +9,10 @@ import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
+import io.flotilla.kernels.TokenChoice;
 import io.flotilla.kernels.TokenSampling;
 import io.flotilla.model.CausalLm;
 import io.flotilla.model.StageInput.Activations;
-import io.flotilla.model.sampling.Sampler;
-import io.flotilla.model.sampling.SamplingParameters;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -21,10 +21,12 @@ import java.util.List;
 
 /**
  * Samples on the device, so that the next step starts before the host has seen this one's tokens. A
- * step takes this way when all its samples are plain; else the host samples all of them.
+ * sequence is sampled here for all its life, or by the host for all of it, as {@link
+ * DeviceChoices#canChoose} says: whoever samples it counts its tokens.
  */
 final class DeviceSampling {
   private static final int UNKNOWN_TO_DEVICE = -1;
+  private static final int REPORT_COLUMNS = 2 + 2 * TokenSampling.MOST_LIKELIEST;
 
   private final CausalLm model;
   private final Stream stream;
@@ -32,10 +34,12 @@ final class DeviceSampling {
   private final int chunk;
   private final StagedIntegers rows;
   private final StagedIntegers sources;
-  private final StagedBytes descriptions;
+  private final DeviceChoices choices;
   private final Tensor samples;
-  private final Tensor last;
-  private final List<MemorySegment> results = new ArrayList<>();
+  private final Tensor reports;
+  private final TokenSampling.Sequences sequences;
+  private final List<MemorySegment> sampleResults = new ArrayList<>();
+  private final List<MemorySegment> reportResults = new ArrayList<>();
   private int next;
 
   /**
@@ -56,26 +60,27 @@ final class DeviceSampling {
     this.chunk = chunk;
     this.rows = new StagedIntegers(device, arena, slots);
     this.sources = new StagedIntegers(device, arena, options.maxBatchedTokens());
-    this.descriptions = new StagedBytes(device, arena, slots * sampling.rowBytes());
+    this.choices = new DeviceChoices(sampling, device, arena, slots);
     this.samples = Tensor.allocate(device, TensorType.I32, 1, slots);
-    this.last = Tensor.allocate(device, TensorType.I32, 1, slots);
+    this.reports = Tensor.allocate(device, TensorType.I32, slots, REPORT_COLUMNS);
+    this.sequences =
+        new TokenSampling.Sequences(
+            Tensor.allocate(device, TensorType.I32, 1, slots),
+            Tensor.allocate(device, TensorType.I32, slots, options.maxModelLength()));
     for (int i = 0; i < StagedBytes.COPIES; i++) {
-      results.add(device.allocateHost(arena, samples.buffer().bytes()));
+      sampleResults.add(device.allocateHost(arena, samples.buffer().bytes()));
+      reportResults.add(device.allocateHost(arena, reports.buffer().bytes()));
     }
   }
 
-  /** Whether the device can choose all tokens of a step. */
-  static boolean canSample(StepPlan plan, Slot[] slots) {
-    for (SequenceStep sequence : plan.sequences()) {
-      Slot slot = slots[sequence.slot()];
-      if (slot.scoredPrompt().length > 0) {
-        return false;
-      }
-      if (sequence.sample() && !Sampler.isPlain(slot.sampling(), slot.nextIndex())) {
-        return false;
-      }
-    }
-    return true;
+  /** Bytes on host and device. */
+  long bytes() {
+    return rows.bytes()
+        + sources.bytes()
+        + choices.bytes()
+        + (1 + StagedBytes.COPIES) * (samples.buffer().bytes() + reports.buffer().bytes())
+        + sequences.last().buffer().bytes()
+        + sequences.histories().buffer().bytes();
   }
 
   /** Replaces the ids of tokens that only the device has seen. */
@@ -91,58 +96,114 @@ final class DeviceSampling {
       }
     }
     if (any) {
-      sampling.takeLast(stream, ids.sliceColumns(0, row), sources.upload(stream, 1, row), last);
+      Tensor from = sources.upload(stream, 1, row);
+      sampling.takeLast(stream, ids.sliceColumns(0, row), from, sequences.last());
     }
   }
 
-  /** Starts to sample, and to bring the tokens to the host. */
+  /** Starts to sample what the device can, and to bring the tokens to the host. */
   PendingStep sample(StepPlan plan, Slot[] slots, Activations activations) {
-    List<Integer> sampled = new ArrayList<>();
+    List<MemorySegment> uploads = uploadHistories(plan, slots);
+    choices.begin();
+    List<Chosen> chosen = new ArrayList<>();
     int firstRow = 0;
     for (SequenceStep sequence : plan.sequences()) {
       firstRow += sequence.tokens().count();
-      if (sequence.sample()) {
-        int task = sampled.size();
-        Slot slot = slots[sequence.slot()];
-        SamplingParameters parameters = slot.sampling();
-        rows.set(task, firstRow - 1);
-        sampling.describe(
-            descriptions.host(),
-            task,
-            Sampler.noiseKey(parameters, slot.nextIndex()),
-            parameters.temperature(),
-            Sampler.leastValue(parameters),
-            sequence.slot());
+      Slot slot = slots[sequence.slot()];
+      if (sequence.sample() && DeviceChoices.canChoose(slot.sampling())) {
+        rows.set(chosen.size(), firstRow - 1);
+        choices.add(slot, sequence.slot());
         slot.sampledOnDevice();
-        sampled.add(sequence.slot());
+        chosen.add(new Chosen(sequence.slot(), slot.sampling().logprobs()));
       }
     }
-    MemorySegment tokens = results.get(next++ % results.size());
-    if (!sampled.isEmpty()) {
-      launch(activations, sampled.size(), tokens);
+    int turn = next++ % StagedBytes.COPIES;
+    MemorySegment tokens = sampleResults.get(turn);
+    MemorySegment scores = reportResults.get(turn);
+    if (!chosen.isEmpty()) {
+      launch(activations, chosen.size());
+      download(samples, chosen.size(), tokens);
     }
-    return new PendingStep(stream.mark(), () -> result(plan.step(), sampled, tokens));
+    if (chosen.stream().anyMatch(Chosen::isReported)) {
+      download(reports, chosen.size() * REPORT_COLUMNS, scores);
+    }
+    return new PendingStep(
+        stream.mark(),
+        () -> {
+          // Until here the device may have read what was uploaded.
+          uploads.clear();
+          return result(plan.step(), chosen, tokens, scores);
+        });
   }
 
-  private void launch(Activations activations, int count, MemorySegment tokens) {
+  /** A sequence that was sampled, and the likeliest tokens that it wants to know. */
+  private record Chosen(int slot, int likeliest) {
+    boolean isReported() {
+      return likeliest >= 0;
+    }
+  }
+
+  /** Brings the tokens of newly admitted sequences whose tokens are counted. */
+  private List<MemorySegment> uploadHistories(StepPlan plan, Slot[] slots) {
+    List<MemorySegment> uploads = new ArrayList<>();
+    for (SequenceStep sequence : plan.sequences()) {
+      Admission admission = sequence.admission();
+      Slot slot = slots[sequence.slot()];
+      if (admission == null || !slot.isCounting() || !DeviceChoices.canChoose(slot.sampling())) {
+        continue;
+      }
+      MemorySegment history =
+          Arena.ofAuto().allocateFrom(ValueLayout.JAVA_INT, admission.history());
+      Tensor row = sequences.histories().sliceRows(sequence.slot(), 1);
+      stream.upload(history, row.buffer().slice(0, history.byteSize()));
+      uploads.add(history);
+    }
+    return uploads;
+  }
+
+  private void launch(Activations activations, int count) {
     Tensor allRows = rows.upload(stream, 1, count);
+    Buffer described = choices.uploadRows(stream);
+    Buffer edits = choices.uploadEdits(stream);
     long rowBytes = sampling.rowBytes();
-    Buffer described = descriptions.upload(stream, count * rowBytes);
     for (int from = 0; from < count; from += chunk) {
       int size = Math.min(chunk, count - from);
       Tensor logits = model.logits(stream, activations, allRows.sliceColumns(from, size));
-      Buffer part = described.slice(from * rowBytes, size * rowBytes);
-      sampling.sample(stream, logits, part, samples.sliceColumns(from, size), last);
+      sampling.sample(
+          stream,
+          new TokenSampling.Rows(
+              logits,
+              described.slice(from * rowBytes, size * rowBytes),
+              edits,
+              choices.any(TokenChoice::adjusts),
+              choices.any(TokenChoice::sorts)),
+          sequences,
+          new TokenSampling.Choices(
+              samples.sliceColumns(from, size), reports.sliceRows(from, size)));
     }
-    long bytes = (long) count * Integer.BYTES;
-    stream.download(samples.buffer().slice(0, bytes), tokens.asSlice(0, bytes));
   }
 
-  private static StepResult result(long step, List<Integer> sampled, MemorySegment tokens) {
+  private void download(Tensor from, int integers, MemorySegment to) {
+    long bytes = (long) integers * Integer.BYTES;
+    stream.download(from.buffer().slice(0, bytes), to.asSlice(0, bytes));
+  }
+
+  private static StepResult result(
+      long step, List<Chosen> chosen, MemorySegment tokens, MemorySegment reports) {
     List<Sample> results = new ArrayList<>();
-    for (int i = 0; i < sampled.size(); i++) {
+    for (int i = 0; i < chosen.size(); i++) {
+      Chosen from = chosen.get(i);
       int token = tokens.getAtIndex(ValueLayout.JAVA_INT, i);
-      results.add(new Sample(sampled.get(i), token < 0 ? Sample.INVALID : token, null));
+      if (token < 0) {
+        results.add(new Sample(from.slot, Sample.INVALID, null));
+      } else if (from.isReported()) {
+        long bytes = (long) REPORT_COLUMNS * Integer.BYTES;
+        MemorySegment report = reports.asSlice(i * bytes, bytes);
+        results.add(
+            new Sample(from.slot, token, DeviceChoices.report(report, token, from.likeliest)));
+      } else {
+        results.add(new Sample(from.slot, token, null));
+      }
     }
     return new StepResult(step, results, List.of());
   }

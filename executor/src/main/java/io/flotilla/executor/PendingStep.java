@@ -1,6 +1,13 @@
 package io.flotilla.executor;
 
+import io.flotilla.executor.StepPlan.SequenceStep;
+import io.flotilla.executor.StepResult.Sample;
 import io.flotilla.kernels.Mark;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -14,5 +21,23 @@ record PendingStep(Mark mark, Supplier<@Nullable StepResult> collect) {
   /** A step that is done. */
   static PendingStep done(@Nullable StepResult result) {
     return new PendingStep(Mark.PASSED, () -> result);
+  }
+
+  /** This step with the results of its other sequences. */
+  PendingStep with(StepPlan plan, StepResult others) {
+    return new PendingStep(mark, () -> joined(plan, Objects.requireNonNull(collect.get()), others));
+  }
+
+  private static StepResult joined(StepPlan plan, StepResult some, StepResult others) {
+    Map<Integer, Sample> bySlot = new HashMap<>();
+    some.samples().forEach(sample -> bySlot.put(sample.slot(), sample));
+    others.samples().forEach(sample -> bySlot.put(sample.slot(), sample));
+    List<Sample> samples = new ArrayList<>();
+    for (SequenceStep sequence : plan.sequences()) {
+      if (sequence.sample()) {
+        samples.add(Objects.requireNonNull(bySlot.get(sequence.slot())));
+      }
+    }
+    return new StepResult(plan.step(), samples, others.promptLogprobs());
   }
 }

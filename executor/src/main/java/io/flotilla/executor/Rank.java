@@ -119,7 +119,8 @@ final class Rank implements AutoCloseable {
             batch.bytes()
                 + link.bytes()
                 + sampleReturn.bytes()
-                + (scoring == null ? 0 : scoring.bytes()),
+                + (scoring == null ? 0 : scoring.bytes())
+                + (sampling == null ? 0 : sampling.bytes()),
             place.slice().layers() * device.kvBlockBytes(model.attention(), options.blockSize()),
             kvBlocks,
             options);
@@ -162,9 +163,17 @@ final class Rank implements AutoCloseable {
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     tokens.takeLast(plan, slots, rows.ids());
     Activations activations = forward(rows);
-    return DeviceSampling.canSample(plan, slots)
-        ? tokens.sample(plan, slots, activations)
-        : PendingStep.done(Objects.requireNonNull(scoring).score(plan, slots, activations));
+    PendingStep started = tokens.sample(plan, slots, activations);
+    boolean wholly =
+        plan.sequences().stream()
+            .allMatch(step -> DeviceChoices.canChoose(slots[step.slot()].sampling()));
+    if (wholly) {
+      return started;
+    }
+    StepResult scored =
+        Objects.requireNonNull(scoring)
+            .score(plan, slots, activations, slot -> !DeviceChoices.canChoose(slot.sampling()));
+    return started.with(plan, scored);
   }
 
   private Activations forward(StepBatch.Uploaded rows) {
@@ -210,7 +219,7 @@ final class Rank implements AutoCloseable {
       link.send(stream, activations);
       return null;
     }
-    StepResult result = scoring.score(plan, slots, activations);
+    StepResult result = scoring.score(plan, slots, activations, _ -> true);
     if (!place.isFirstStage()) {
       sampleReturn.send(stream, result.samples());
     }

@@ -16,6 +16,7 @@ final class Slot {
   private TokenCounts counts = new TokenCounts();
   private boolean counting;
   private int[] prompt = NO_HISTORY;
+  private int promptLength;
   private int generated;
   private int lastSample;
   private boolean sampleOnDevice;
@@ -25,7 +26,7 @@ final class Slot {
   /** Forgets the sequence before and takes another. */
   void admit(Admission admission) {
     int[] history = admission.history();
-    int promptLength = admission.promptLength();
+    promptLength = admission.promptLength();
     sampling = admission.sampling();
     blockCount = 0;
     generated = history.length - promptLength;
@@ -71,6 +72,15 @@ final class Slot {
     return counts;
   }
 
+  /** Whether penalties count the sequence's tokens. */
+  boolean isCounting() {
+    return counting;
+  }
+
+  int promptLength() {
+    return promptLength;
+  }
+
   /** Index of the next token in the sequence's output. */
   int nextIndex() {
     return generated;
@@ -106,7 +116,7 @@ final class Slot {
     lastSample = Math.max(token, 0);
   }
 
-  /** The device sampled a token, which the host need not see: nothing counts it here. */
+  /** The device sampled a token, which the host need not see: the device counts it. */
   void sampledOnDevice() {
     generated++;
     sampleOnDevice = true;

@@ -40,6 +40,9 @@ final class StagedBytes {
   /** Uploads the first bytes. */
   Buffer upload(Stream stream, long bytes) {
     Buffer used = device.slice(0, bytes);
+    if (bytes == 0) {
+      return used;
+    }
     stream.upload(host().asSlice(0, bytes), used);
     current = (current + 1) % COPIES;
     return used;

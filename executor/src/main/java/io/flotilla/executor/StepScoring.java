@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,11 +84,16 @@ final class StepScoring {
     return chunkRows.bytes() + scoring.bytes() + (collected == null ? 0 : collected.bytes());
   }
 
-  StepResult score(StepPlan plan, Slot[] slots, Activations activations) {
+  /**
+   * Scores rows.
+   *
+   * @param scored the sequences to score; the others have no result
+   */
+  StepResult score(StepPlan plan, Slot[] slots, Activations activations, Predicate<Slot> scored) {
     List<SequenceStep> sequences = plan.sequences();
-    collect(sequences, slots);
+    collect(sequences, slots, scored);
     List<Sample> samples = new ArrayList<>();
-    Map<Integer, List<TokenLogprobs>> scored = new LinkedHashMap<>();
+    Map<Integer, List<TokenLogprobs>> prompted = new LinkedHashMap<>();
     for (int from = 0; from < taskCount; from += chunk) {
       List<ScoringTask> part = tasks.subList(from, Math.min(from + chunk, taskCount));
       scoring.score(computeLogits(activations, part), part);
@@ -95,14 +101,14 @@ final class StepScoring {
         if (task.isSample()) {
           samples.add(sample(task, sequences.get(task.sequence()).slot()));
         } else if (task.logprobs() != null) {
-          scored
+          prompted
               .computeIfAbsent(task.sequence(), _ -> new ArrayList<>())
               .add(Objects.requireNonNull(task.logprobs()));
         }
       }
     }
     List<PromptLogprobs> prompts = new ArrayList<>();
-    scored.forEach(
+    prompted.forEach(
         (index, tokens) -> {
           SequenceStep sequence = sequences.get(index);
           prompts.add(new PromptLogprobs(sequence.slot(), sequence.computed() + 1, tokens));
@@ -116,7 +122,7 @@ final class StepScoring {
   }
 
   /** Lists the rows to score, in the plan's order. */
-  private void collect(List<SequenceStep> sequences, Slot[] slots) {
+  private void collect(List<SequenceStep> sequences, Slot[] slots, Predicate<Slot> scored) {
     taskCount = 0;
     int firstRow = 0;
     for (int index = 0; index < sequences.size(); index++) {
@@ -124,6 +130,10 @@ final class StepScoring {
       Slot slot = slots[sequence.slot()];
       int[] prompt = slot.scoredPrompt();
       int count = sequence.tokens().count();
+      if (!scored.test(slot)) {
+        firstRow += count;
+        continue;
+      }
       // The row at one position predicts the token at the next.
       int predicting = Math.clamp((long) prompt.length - 1 - sequence.computed(), 0, count);
       for (int i = 0; i < predicting; i++) {

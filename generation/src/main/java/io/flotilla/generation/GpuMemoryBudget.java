@@ -37,7 +37,8 @@ record GpuMemoryBudget(
   static GpuMemoryBudget of(ModelConfig config, EngineOptions options, Layout layout, int length) {
     int rows = options.maxBatchedTokens();
     long row = rowBytes(config, layout) + exchangedRowBytes(config, layout);
-    long tables = (long) options.maxSequences() * Math.ceilDiv(length, options.blockSize()) * F32;
+    long tables =
+        (long) options.maxSequences() * (Math.ceilDiv(length, options.blockSize()) + length) * F32;
     return new GpuMemoryBudget(
         options.gpuMemoryUtilization(),
         weights(config, layout),

@@ -56,7 +56,7 @@ record CudaExamination(List<String> driverPaths, List<String> cublasLtPaths) {
       return Finding.good(
           "cuBLASLt",
           "%d.%d.%d, %s"
-              .formatted(version / 10000, version / 100 % 100, version % 100, library.path()));
+              .formatted(version / 10000, version / 100 % 100, version % 100, library.file()));
     } catch (IllegalStateException e) {
       return missing("cuBLASLt", String.valueOf(e.getMessage()));
     }
@@ -66,7 +66,7 @@ record CudaExamination(List<String> driverPaths, List<String> cublasLtPaths) {
     int version = driver.version();
     String found =
         "%sCUDA %d.%d, %s"
-            .formatted(moduleVersion(), version / 1000, version % 1000 / 10, driver.path());
+            .formatted(moduleVersion(), version / 1000, version % 1000 / 10, driver.file());
     try {
       CudaSetup.requireVersion(driver);
       return Finding.good("NVIDIA driver", found);

@@ -50,6 +50,11 @@ final class Driver {
     return library.path();
   }
 
+  /** The library's file, links resolved. */
+  String file() {
+    return library.file();
+  }
+
   /** Starts the driver and counts its devices; 0 also where the driver says there is none. */
   int start() {
     int status = library.call("cuInit", 0);

@@ -1,5 +1,7 @@
 package io.flotilla.kernels.cuda;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -8,9 +10,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
 
 /**
  * A C library. Functions are bound on their first call; those called once a kernel are bound by
@@ -48,6 +53,24 @@ final class NativeLibrary {
   /** What it was opened as. */
   String path() {
     return path;
+  }
+
+  /**
+   * The file it was loaded from, as this process maps it: a bare name does not say which of several
+   * the system's linker took.
+   */
+  String file() {
+    String name = path.substring(path.lastIndexOf('/') + 1);
+    int end = name.indexOf(".so");
+    String stem = "/" + (end < 0 ? name : name.substring(0, end + 3));
+    try (Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
+      return maps.filter(line -> line.contains(stem))
+          .map(line -> line.substring(line.indexOf('/')))
+          .findFirst()
+          .orElse(path);
+    } catch (IOException | UncheckedIOException _) {
+      return path;
+    }
   }
 
   /**

@@ -86,20 +86,6 @@ public final class Sampler {
     return ids;
   }
 
-  /**
-   * Whether a device can choose the token at {@code index}: nothing changes the logits, nothing
-   * sorts them and nobody asks for log-probabilities.
-   */
-  public static boolean isPlain(SamplingParameters parameters, int index) {
-    return parameters.logitBias().isEmpty()
-        && !penalises(parameters)
-        && index >= parameters.minTokens()
-        && parameters.topK() == 0
-        && parameters.topP() >= 1
-        && parameters.logprobs() < 0
-        && parameters.promptLogprobs() < 0;
-  }
-
   /** The key of the noise that a token is drawn with. */
   public static long noiseKey(SamplingParameters parameters, int index) {
     return KeyedNoise.key(parameters.seed(), parameters.choice(), index);
