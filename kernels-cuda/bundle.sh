@@ -32,6 +32,7 @@ for jar in "$out"/flotilla/lib/jna-*.jar; do
 done
 cp "$(find "$repository/org/junit/platform/junit-platform-console-standalone" -name '*.jar' |
   sort -V | tail -n 1)" "$out/check/"
+cp "$(find "$repository/org/assertj/assertj-core" -name '*.jar' | sort -V | tail -n 1)" "$out/check/"
 # Jars that are stored, not deflated, compress far better together.
 find "$out/flotilla/lib" "$out/check" -name '*.jar' | while read -r jar; do
   unpacked=$(mktemp -d)
@@ -39,6 +40,7 @@ find "$out/flotilla/lib" "$out/check" -name '*.jar' | while read -r jar; do
   rm -rf "$unpacked"
 done
 cp -r "$root/kernels-cuda/target/test-classes" "$out/check/classes"
+cp -r "$root/executor/target/test-classes/io" "$out/check/classes/"
 cp "$root"/kernels-cuda/check.sh "$out/"
 tar -C "$out" -cf - runtime | xz -T0 -6 >"$out/runtime.tar.xz"
 tar -C "$out" -cf - flotilla check check.sh | xz -T0 -6 >"$out/flotilla.tar.xz"

@@ -23,6 +23,8 @@ module io.flotilla.cli {
       info.picocli;
   opens io.flotilla.cli.option to
       info.picocli;
+  opens io.flotilla.cli.plan to
+      info.picocli;
   opens io.flotilla.cli.serve to
       info.picocli;
 }

@@ -13,6 +13,21 @@ extern "C" __global__ void embed(const bf16* table, const int* ids, int columns,
   }
 }
 
+// The same of a part of the table that begins at the id `first`: zeros for ids outside.
+extern "C" __global__ void embed_part(const bf16* table, const int* ids, int first, int rows,
+                                      int columns, long table_stride, float* out,
+                                      long out_stride) {
+  wait_for_previous();
+  let_next_start();
+  int id = ids[blockIdx.x] - first;
+  bool inside = id >= 0 && id < rows;
+  const bf16* from = table + (inside ? id : 0) * table_stride;
+  float* to = out + blockIdx.x * out_stride;
+  for (int i = threadIdx.x; i < columns; i += blockDim.x) {
+    to[i] = inside ? __bfloat162float(from[i]) : 0;
+  }
+}
+
 __device__ __forceinline__ float sum_over_block(float value) {
   __shared__ float partial[32];
   value = sum_over_warp(value);
@@ -142,9 +157,9 @@ __device__ __forceinline__ uint64_t mix(uint64_t z) {
 }
 
 // Random weights: byte b of word w of a SplitMix64 stream picks one of 256 values of element
-// 8 w + b. The same function as on the host.
-extern "C" __global__ void fill_random(bf16* to, long first, long count, uint64_t key,
-                                       const unsigned short* values) {
+// 8 w + b. The same function as on the host. Rows are `stride` elements apart in the stream.
+extern "C" __global__ void fill_random(bf16* to, long first, long count, long columns, long stride,
+                                       uint64_t key, const unsigned short* values) {
   __shared__ unsigned short table[256];
   if (threadIdx.x < 256) {
     table[threadIdx.x] = values[threadIdx.x];
@@ -152,7 +167,8 @@ extern "C" __global__ void fill_random(bf16* to, long first, long count, uint64_
   __syncthreads();
   long step = (long)gridDim.x * blockDim.x;
   for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < (count + 7) / 8; i += step) {
-    uint64_t bits = mix(key + (uint64_t)(first / 8 + i) * 0x9e3779b97f4a7c15ull);
+    long at = columns == stride ? i * 8 : i * 8 / columns * stride + i * 8 % columns;
+    uint64_t bits = mix(key + (uint64_t)((first + at) / 8) * 0x9e3779b97f4a7c15ull);
     unsigned short element[8];
 #pragma unroll
     for (int lane = 0; lane < 8; lane++) {
@@ -165,5 +181,47 @@ extern "C" __global__ void fill_random(bf16* to, long first, long count, uint64_
         reinterpret_cast<unsigned short*>(to)[j] = element[j - i * 8];
       }
     }
+  }
+}
+
+// The parts of one sum, of each rank.
+struct RankParts {
+  const void* parts[8];
+  void* out;
+  long count;
+  int ranks;
+  int unused;
+};
+
+// out = the sum over ranks, in their order.
+extern "C" __global__ void sum_ranks_f32(const __grid_constant__ RankParts args) {
+  long step = (long)gridDim.x * blockDim.x;
+  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < args.count; i += step) {
+    float sum = 0;
+    for (int rank = 0; rank < args.ranks; rank++) {
+      sum += static_cast<const float*>(args.parts[rank])[i];
+    }
+    static_cast<float*>(args.out)[i] = sum;
+  }
+}
+
+// The same in bf16, rounded once; the count is a multiple of eight.
+extern "C" __global__ void sum_ranks(const __grid_constant__ RankParts args) {
+  long step = (long)gridDim.x * blockDim.x;
+  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < args.count / 8; i += step) {
+    float sums[8] = {};
+    for (int rank = 0; rank < args.ranks; rank++) {
+      uint4 part = static_cast<const uint4*>(args.parts[rank])[i];
+      uint32_t words[4] = {part.x, part.y, part.z, part.w};
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        float2 two = __bfloat1622float2(*reinterpret_cast<bf162*>(&words[j]));
+        sums[2 * j] += two.x;
+        sums[2 * j + 1] += two.y;
+      }
+    }
+    static_cast<uint4*>(args.out)[i] =
+        make_uint4(pack(sums[0], sums[1]), pack(sums[2], sums[3]), pack(sums[4], sums[5]),
+                   pack(sums[6], sums[7]));
   }
 }

@@ -6,4 +6,7 @@
 #include "decode_attention.cuh"
 #include "prefill_attention.cuh"
 #include "prefill_hopper.cuh"
+#include "experts.cuh"
+#include "expert_products.cuh"
+#include "expert_hopper.cuh"
 #include "sampling.cuh"

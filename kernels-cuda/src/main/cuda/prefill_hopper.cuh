@@ -30,6 +30,20 @@ __device__ __forceinline__ void await_warpgroup() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
 }
 
+// The second warpgroup issues its scores after the first, so that one weighs while the tensor cores
+// are the other's.
+__device__ __forceinline__ void let_first_group_lead(int group) {
+  if (group == 1) {
+    asm volatile("bar.sync 1, 256;" ::: "memory");
+  }
+}
+
+__device__ __forceinline__ void let_second_group_follow(int group) {
+  if (group == 0) {
+    asm volatile("bar.arrive 1, 256;" ::: "memory");
+  }
+}
+
 // Makes plain writes to shared memory visible to the tensor cores; a barrier follows.
 __device__ __forceinline__ void publish_to_tensor_cores() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -255,9 +269,11 @@ __device__ __forceinline__ void prefill_hopper(const PrefillArguments& args) {
     copy_hopper_tile(keys + stage * HOPPER_TILE_BYTES, args.keys, args, table, kv_head,
                      (tile + 2) * HOPPER_TOKENS, end);
     commit_copies();
+    let_first_group_lead(group);
     fence_warpgroup();
     score_tile(scores, queries, keys + (stage ^ 1) * HOPPER_TILE_BYTES);
     commit_warpgroup();
+    let_second_group_follow(group);
     add_tile(sums, weights, values + stage * HOPPER_TILE_BYTES);
     commit_warpgroup();
     await_warpgroup<1>();
@@ -267,12 +283,15 @@ __device__ __forceinline__ void prefill_hopper(const PrefillArguments& args) {
     }
     weigh(scores, scale, largest, weight, shrink);
     await_warpgroup<0>();
+    // Maxima seldom grow after the first tiles.
+    if (__any_sync(0xffffffff, shrink[0] != 1 || shrink[1] != 1)) {
 #pragma unroll
-    for (int i = 0; i < 16; i++) {
-      sums[i][0] *= shrink[0];
-      sums[i][1] *= shrink[0];
-      sums[i][2] *= shrink[1];
-      sums[i][3] *= shrink[1];
+      for (int i = 0; i < 16; i++) {
+        sums[i][0] *= shrink[0];
+        sums[i][1] *= shrink[0];
+        sums[i][2] *= shrink[1];
+        sums[i][3] *= shrink[1];
+      }
     }
   }
   pack_weights(weights, scores);

@@ -20,12 +20,12 @@ struct linear_tile {
   const float *bias; /* or NULL */
   float *out;
   int64_t out_stride;
-  float *panel; /* PANEL_OUTPUTS rows of whole groups */
+  float *panel; /* panel_outputs times the columns, rounded up to whole groups */
+  int64_t panel_outputs; /* a multiple of TILE_OUTPUTS, and at least FEW_ROWS */
 };
 
 /* Rows that take weights as they are widened; more pass over a panel of widened weights. */
 #define FEW_ROWS 8
-#define PANEL_OUTPUTS 24
 
 /* Rows and outputs whose accumulators fill the registers. */
 #define TILE_ROWS 4
@@ -193,8 +193,9 @@ INLINE void multiply_tile(const struct linear_tile *t, const float *panel, int64
 
 INLINE void many_rows(const struct linear_tile *t, enum type type) {
   int64_t padded = (t->columns + GROUP - 1) / GROUP * GROUP;
-  for (int64_t output = 0; output < t->outputs; output += PANEL_OUTPUTS) {
-    int64_t outputs = t->outputs - output < PANEL_OUTPUTS ? t->outputs - output : PANEL_OUTPUTS;
+  for (int64_t output = 0; output < t->outputs; output += t->panel_outputs) {
+    int64_t left = t->outputs - output;
+    int64_t outputs = left < t->panel_outputs ? left : t->panel_outputs;
     fill_panel(t, type, output, outputs);
     for (int64_t next = 0; next < t->rows; next += TILE_ROWS) {
       /* The last tile may compute rows once more: they come out the same. */

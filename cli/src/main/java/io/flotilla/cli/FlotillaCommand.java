@@ -6,6 +6,7 @@ import io.flotilla.cli.chat.CompleteCommand;
 import io.flotilla.cli.models.ModelsCommand;
 import io.flotilla.cli.option.ConfigFile;
 import io.flotilla.cli.option.UsageException;
+import io.flotilla.cli.plan.PlanCommand;
 import io.flotilla.cli.serve.ServeCommand;
 import io.flotilla.cli.terminal.LogFormat;
 import java.io.PrintWriter;
@@ -25,7 +26,9 @@ import picocli.CommandLine.ScopeType;
       ChatCommand.class,
       CompleteCommand.class,
       ModelsCommand.class,
+      PlanCommand.class,
       BenchCommand.class,
+      DoctorCommand.class,
       VersionCommand.class
     },
     footer = {
@@ -34,6 +37,7 @@ import picocli.CommandLine.ScopeType;
       "  flotilla serve                     serve the bundled toy model at http://localhost:8000",
       "  flotilla chat                      talk to it",
       "  flotilla serve Qwen/Qwen3-0.6B     fetch a real model and serve it",
+      "  flotilla plan Qwen/Qwen3-0.6B      see how it can be spread over this machine",
       "  flotilla COMMAND --help            what a command can do"
     })
 public final class FlotillaCommand {

@@ -58,6 +58,7 @@ public final class Engine implements Runnable, AutoCloseable {
   private final ArrayDeque<InFlight> inFlight = new ArrayDeque<>();
   private final Map<Long, Live> live = new HashMap<>();
   private final Bookkeeper bookkeeper = new Bookkeeper();
+  private final PipelineClock stages;
   private boolean draining;
   private boolean checked = true;
   private long steps;
@@ -101,6 +102,7 @@ public final class Engine implements Runnable, AutoCloseable {
                 limits.maxBatchedTokens(),
                 executor.topology().pipeline()),
             blocks);
+    this.stages = new PipelineClock(clock);
     this.statistics = snapshot();
   }
 
@@ -211,7 +213,10 @@ public final class Engine implements Runnable, AutoCloseable {
       checkInvariants();
       checked = true;
     }
-    obey(mailbox.take());
+    stages.workEnds();
+    Received next = mailbox.take();
+    stages.workBegins();
+    obey(next);
   }
 
   private void applyOldest() {
@@ -284,6 +289,7 @@ public final class Engine implements Runnable, AutoCloseable {
     Throwable cause = known != null ? known : unwrap(thrown);
     LOG.error("The replica failed", cause);
     failure = cause;
+    stages.workEnds();
     inFlight.clear();
     failLive(describe(cause));
     publish();
@@ -324,6 +330,7 @@ public final class Engine implements Runnable, AutoCloseable {
         scheduler.promptTokens(),
         scheduler.generatedTokens(),
         steps,
+        stages.read(executor.busyNanos()),
         clock.getAsLong());
   }
 

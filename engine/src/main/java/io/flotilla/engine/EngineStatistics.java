@@ -1,6 +1,7 @@
 package io.flotilla.engine;
 
 import java.time.Duration;
+import java.util.List;
 
 /**
  * An engine's counts at the end of its last turn.
@@ -14,6 +15,7 @@ import java.time.Duration;
  * @param promptTokens prompt tokens of sequences that got their first token
  * @param generatedTokens tokens sampled, those computed past an end not counted
  * @param steps steps applied
+ * @param stages where the time of each pipeline stage went
  * @param heartbeatNanos the engine's clock ({@code System.nanoTime}) at the end of the turn
  */
 public record EngineStatistics(
@@ -26,7 +28,19 @@ public record EngineStatistics(
     long promptTokens,
     long generatedTokens,
     long steps,
+    List<StageTime> stages,
     long heartbeatNanos) {
+  public EngineStatistics {
+    stages = List.copyOf(stages);
+  }
+
+  /**
+   * Where the time of a pipeline stage went while the engine had work.
+   *
+   * @param busyNanos in which it computed
+   * @param bubbleNanos in which it did not
+   */
+  public record StageTime(long busyNanos, long bubbleNanos) {}
 
   /**
    * How long the engine has worked on one turn; zero when it has nothing to do.

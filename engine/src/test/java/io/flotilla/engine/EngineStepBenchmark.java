@@ -140,6 +140,11 @@ public class EngineStepBenchmark {
     }
 
     @Override
+    public long[] busyNanos() {
+      return new long[1];
+    }
+
+    @Override
     public @Nullable Throwable failure() {
       return null;
     }

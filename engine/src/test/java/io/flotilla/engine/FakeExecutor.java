@@ -236,6 +236,11 @@ final class FakeExecutor implements Executor {
   }
 
   @Override
+  public long[] busyNanos() {
+    return new long[topology().pipeline()];
+  }
+
+  @Override
   public @Nullable Throwable failure() {
     return failure;
   }

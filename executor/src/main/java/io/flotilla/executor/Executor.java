@@ -33,6 +33,12 @@ public interface Executor extends AutoCloseable {
    */
   long progress();
 
+  /**
+   * Nanoseconds each pipeline stage has computed so far, waits for other stages left out. Readable
+   * from any thread.
+   */
+  long[] busyNanos();
+
   /** The first cause of the replica's failure, or null while it lives. Readable from any thread. */
   @Nullable Throwable failure();
 

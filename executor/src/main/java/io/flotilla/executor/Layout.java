@@ -7,6 +7,7 @@ import io.flotilla.model.Architectures;
 import io.flotilla.model.StageSlice;
 import io.flotilla.model.layer.SelfAttention;
 import io.flotilla.model.layer.TensorParallel;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -60,6 +61,35 @@ public record Layout(List<StageSlice> stages, int tensor, int prefillContext, in
     }
   }
 
+  /**
+   * Every topology of one replica that divides a model, those of fewer ranks first.
+   *
+   * @param ranks at most
+   */
+  public static List<Topology> dividing(int ranks, ModelConfig config) {
+    List<Topology> dividing = new ArrayList<>();
+    for (int count = 1; count <= ranks; count++) {
+      for (int tensor = count; tensor >= 1; tensor--) {
+        if (count % tensor == 0) {
+          addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, false), config);
+          if (tensor > 1 && config.experts() != null) {
+            addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, true), config);
+          }
+        }
+      }
+    }
+    return dividing;
+  }
+
+  private static void addIfDividing(List<Topology> found, Topology topology, ModelConfig config) {
+    try {
+      of(topology, List.of(), config);
+      found.add(topology);
+    } catch (IllegalArgumentException _) {
+      // Nothing to plan.
+    }
+  }
+
   /** Ranks of the replica. */
   public int ranks() {
     return stages.size() * stageRanks();
@@ -82,6 +112,20 @@ public record Layout(List<StageSlice> stages, int tensor, int prefillContext, in
   long kvBlockBytes(int stage, ModelConfig config, Device device, int blockSize) {
     AttentionShape shape = SelfAttention.shape(config, new TensorParallel(0, tensor));
     return Math.multiplyExact(stages.get(stage).layers(), device.kvBlockBytes(shape, blockSize));
+  }
+
+  /**
+   * Blocks of KV cache of every rank: as many as the rank with the fewest has.
+   *
+   * @throws IllegalArgumentException when those of a rank do not hold one sequence
+   */
+  int kvBlocks(ExecutorOptions options, ModelConfig config, Device device) {
+    int blocks = Integer.MAX_VALUE;
+    for (int stage = 0; stage < stages.size(); stage++) {
+      long block = kvBlockBytes(stage, config, device, options.blockSize());
+      blocks = Math.min(blocks, MemoryPlan.fittingBlocks(options, block));
+    }
+    return blocks;
   }
 
   /** Bytes of a KV block on the ranks that hold most of it. */

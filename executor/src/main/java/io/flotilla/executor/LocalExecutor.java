@@ -159,6 +159,11 @@ public final class LocalExecutor implements Executor {
     return options.stepsInFlight();
   }
 
+  @Override
+  public long[] busyNanos() {
+    return ranks.busyNanos();
+  }
+
   /** Where the memory of the first rank goes, to be printed at start. */
   public MemoryPlan memory() {
     return memories().getFirst();

@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One device with its share of the model, its KV cache and its slots. Everything but {@link
- * #progress} and {@link #isWaiting} is called by the rank's thread.
+ * #progress}, {@link #isWaiting} and {@link #busyNanos} is called by the rank's thread.
  */
 final class Rank implements AutoCloseable {
   private final RankPlace place;
@@ -41,6 +41,7 @@ final class Rank implements AutoCloseable {
   private final @Nullable StepScoring scoring;
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
+  private final StageClock clock = new StageClock(System::nanoTime);
   private final Map<SingleRows, Activations> yielded = new HashMap<>();
 
   /**
@@ -138,8 +139,19 @@ final class Rank implements AutoCloseable {
     return place.ranks().isWaiting() || place.pipeline().isWaiting();
   }
 
+  /** Nanoseconds it has computed so far. Readable from any thread. */
+  long busyNanos() {
+    return clock.nanos();
+  }
+
+  /** No step runs any more. */
+  void rest() {
+    clock.stop();
+  }
+
   /** Starts a step; where the device samples, it goes on when this returns. */
   PendingStep launch(StepPlan plan) {
+    clock.start();
     DeviceSampling tokens = sampling;
     if (tokens == null || plan.sequences().isEmpty()) {
       return PendingStep.done(run(plan));
@@ -183,11 +195,13 @@ final class Rank implements AutoCloseable {
     }
     boolean expectsSamples = place.isFirstStage() && !place.isLastStage();
     if (expectsSamples) {
+      clock.stop();
       sampleReturn.awaitNeeded(stream, plan, slots);
+      clock.start();
     }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     StageInput input =
-        place.isFirstStage() ? new Ids(rows.ids()) : link.receive(stream, rows.rows().own().rows());
+        place.isFirstStage() ? new Ids(rows.ids()) : receive(rows.rows().own().rows());
     Activations activations = model.forward(stream, input, rows.rows(), caches);
     if (expectsSamples) {
       sampleReturn.expect(plan, slots);
@@ -201,6 +215,13 @@ final class Rank implements AutoCloseable {
       sampleReturn.send(stream, result.samples());
     }
     return place.answers() ? result : null;
+  }
+
+  private Activations receive(int rows) {
+    clock.stop();
+    Activations received = link.receive(stream, rows);
+    clock.start();
+    return received;
   }
 
   private void prepare(SequenceStep sequence) {

@@ -9,6 +9,7 @@ import io.flotilla.kernels.Interconnect;
 import io.flotilla.model.layer.StageRanks;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -44,12 +45,7 @@ final class RankSet {
     this.config = config;
     this.devices = List.copyOf(devices);
     this.failure = failure;
-    int blocks = Integer.MAX_VALUE;
-    for (int stage = 0; stage < layout.stages().size(); stage++) {
-      long block = layout.kvBlockBytes(stage, config, devices.getFirst(), options.blockSize());
-      blocks = Math.min(blocks, MemoryPlan.fittingBlocks(options, block));
-    }
-    this.kvBlocks = blocks;
+    this.kvBlocks = layout.kvBlocks(options, config, devices.getFirst());
     this.places = places(layout, devices, interconnect, failure.abort());
   }
 
@@ -129,6 +125,14 @@ final class RankSet {
       sum += rank.progress();
     }
     return sum;
+  }
+
+  /** Nanoseconds that the first rank of each stage has computed. */
+  long[] busyNanos() {
+    long[] busy = new long[options.topology().pipeline()];
+    int stageRanks = ranks.size() / busy.length;
+    Arrays.setAll(busy, stage -> ranks.get(stage * stageRanks).busyNanos());
+    return busy;
   }
 
   /** The oldest step that a rank runs, or -1. */

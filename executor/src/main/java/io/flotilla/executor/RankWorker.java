@@ -140,7 +140,12 @@ final class RankWorker {
             pending.add(rank.launch(run.plan));
           }
         }
-        case Collect() -> collect(pending.remove());
+        case Collect() -> {
+          collect(pending.remove());
+          if (pending.isEmpty()) {
+            rank.rest();
+          }
+        }
         case Stop() -> {
           return;
         }

@@ -28,7 +28,7 @@ final class StageLink {
     this.place = place;
     this.pipeline = place.pipeline();
     this.residual = Tensor.allocate(device, TensorType.F32, received, hiddenSize);
-    this.delta = Tensor.allocate(device, TensorType.F32, received, hiddenSize);
+    this.delta = Tensor.allocate(device, device.activationType(), received, hiddenSize);
   }
 
   /** Bytes on the device. */

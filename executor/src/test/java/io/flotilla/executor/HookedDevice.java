@@ -65,6 +65,11 @@ final class HookedDevice implements Device {
   }
 
   @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return inner.mixtureBytes(rows, hidden, intermediate, experts, perToken);
+  }
+
+  @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
     return inner.kvBlockBytes(shape, blockSize);
   }

@@ -156,6 +156,11 @@ class LocalEngineClientTest {
     }
 
     @Override
+    public long[] busyNanos() {
+      return new long[1];
+    }
+
+    @Override
     public @Nullable Throwable failure() {
       return null;
     }

@@ -156,7 +156,8 @@ class RouterTest {
 
     @Override
     public EngineStatus status() {
-      return new EngineStatus(failure, drained, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+      return new EngineStatus(
+          failure, drained, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0));
     }
 
     @Override

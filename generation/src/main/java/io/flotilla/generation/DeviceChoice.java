@@ -1,91 +1,112 @@
 package io.flotilla.generation;
 
-import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
+import io.flotilla.kernels.Interconnect;
 import io.flotilla.kernels.cpu.CpuDevice;
+import io.flotilla.kernels.cpu.CpuInterconnect;
 import io.flotilla.kernels.cpu.CpuShare;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/**
- * Chooses the devices of the ranks, as {@code --device} asks.
- *
- * @param config of the model they are for
- */
-record DeviceChoice(EngineOptions options, ModelConfig config) {
+/** Chooses the devices of the ranks, as {@code --device} asks. */
+record DeviceChoice(EngineOptions options) {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceChoice.class);
-  private static final String CPU = "cpu";
+  static final String CPU = "cpu";
   private static final String AUTO = "auto";
+
+  /**
+   * The device of each rank, and what joins them.
+   *
+   * @param ranksOnOne ranks that share a device's memory, where it is not the host's
+   */
+  record Chosen(List<Device> devices, Interconnect interconnect, int ranksOnOne) {}
 
   /**
    * Opens a device for each rank.
    *
    * @throws IllegalArgumentException naming the flag, when they cannot be had
    */
-  List<Device> open(int ranks) {
+  Chosen open(int ranks) {
+    List<Integer> ids = options.placement().deviceIds();
+    if (!ids.isEmpty() && ids.size() != ranks) {
+      throw new IllegalArgumentException(
+          "--device-ids names %d devices for %d ranks (--tensor-parallel-size x --pipeline-parallel-size)"
+              .formatted(ids.size(), ranks));
+    }
     String wanted = options.device();
     if (wanted.equals(CPU)) {
       return openCpu(ranks);
     }
-    return wanted.equals(AUTO) ? openBest(ranks) : List.of(openOther(wanted, ranks));
+    return wanted.equals(AUTO) ? openBest(ranks) : openOther(wanted, ranks);
   }
 
-  private List<Device> openBest(int ranks) {
+  private Chosen openBest(int ranks) {
     for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
-      Optional<String> obstacle = obstacle(ranks).or(provider::obstacle);
+      Optional<String> obstacle = obstacle().or(provider::obstacle);
       if (obstacle.isEmpty()) {
-        return List.of(opened(provider));
+        return opened(provider, ranks);
       }
       LOG.info("No {} device is used: {}", provider.kind(), obstacle.get());
     }
     return openCpu(ranks);
   }
 
-  private Device openOther(String wanted, int ranks) {
+  private Chosen openOther(String wanted, int ranks) {
     for (DeviceProvider provider : ServiceLoader.load(DeviceProvider.class)) {
       if (provider.kind().equals(wanted)) {
-        obstacle(ranks)
+        obstacle()
             .or(provider::obstacle)
             .ifPresent(
                 reason -> {
                   throw new IllegalArgumentException("--device " + wanted + ": " + reason);
                 });
-        return opened(provider);
+        return opened(provider, ranks);
       }
     }
     throw new IllegalArgumentException(
         "--device " + wanted + " is not part of this build: use --device cpu");
   }
 
-  /** What of the options or the model only a CPU can do. */
-  private Optional<String> obstacle(int ranks) {
+  /** What of the options only a CPU can do. */
+  private Optional<String> obstacle() {
     if (options.dtype().equals("float32")) {
       return Optional.of("--dtype is float32, and a GPU computes in bfloat16");
     }
     if (options.topology().prefillContext() > 1 || options.topology().decodeContext() > 1) {
       return Optional.of("-pcp and -dcp spread a context over CPU cores alone");
     }
-    if (ranks > 1) {
-      return Optional.of("the model is split over ranks, and a GPU runs it whole");
-    }
-    if (config.experts() != null) {
-      return Optional.of("the model has experts, which a GPU does not mix yet");
-    }
     return Optional.empty();
   }
 
-  private static Device opened(DeviceProvider provider) {
-    Device device = provider.open(0);
-    LOG.info("Runs on {}", device.name());
-    return device;
+  private Chosen opened(DeviceProvider provider, int ranks) {
+    List<Integer> ids = options.placement().deviceIds();
+    List<Device> devices = new ArrayList<>();
+    int most = 1;
+    try {
+      for (int rank = 0; rank < ranks; rank++) {
+        int id = ids.isEmpty() ? rank : ids.get(rank);
+        devices.add(provider.open(id));
+        LOG.info("Runs on {}", devices.getLast().name());
+        most = Math.max(most, Collections.frequency(ids, id));
+      }
+    } finally {
+      if (devices.size() < ranks) {
+        devices.forEach(Device::close);
+      }
+    }
+    return new Chosen(List.copyOf(devices), provider.interconnect(), most);
   }
 
-  private List<Device> openCpu(int ranks) {
+  private Chosen openCpu(int ranks) {
+    if (!options.placement().deviceIds().isEmpty()) {
+      throw new IllegalArgumentException("--device-ids names GPUs, and the model runs on a CPU");
+    }
     if (options.dtype().equals("bfloat16")) {
       throw new IllegalArgumentException(
           "--dtype bfloat16 is for --device cuda; a CPU computes in float32");
@@ -106,6 +127,6 @@ record DeviceChoice(EngineOptions options, ModelConfig config) {
     for (CpuShare share : shares) {
       devices.add(CpuDevice.open(share));
     }
-    return devices;
+    return new Chosen(List.copyOf(devices), new CpuInterconnect(), 1);
   }
 }

@@ -10,7 +10,6 @@ import io.flotilla.executor.MemoryPlan;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.cpu.CpuInterconnect;
 import java.time.Duration;
 import java.util.List;
 import org.slf4j.Logger;
@@ -19,9 +18,6 @@ import org.slf4j.LoggerFactory;
 /** Loads one model, once. */
 final class ModelLoader {
   private static final Logger LOG = LoggerFactory.getLogger(ModelLoader.class);
-
-  /** A token of prompt and one of output. */
-  private static final int SHORTEST = 2;
 
   private final EngineOptions options;
   private final LoadListener progress;
@@ -54,26 +50,27 @@ final class ModelLoader {
     ModelConfig config = source.config();
     requireLength(config);
     Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
-    DeviceChoice choice = new DeviceChoice(options, config);
-    List<Device> devices = choice.open(layout.ranks());
-    ExecutorOptions sizes = sizesOrClose(source, layout, devices);
+    DeviceChoice.Chosen chosen = new DeviceChoice(options).open(layout.ranks());
+    ExecutorOptions sizes = sizesOrClose(source, layout, chosen);
     LocalExecutor executor =
         LocalExecutor.start(
             sizes,
             config,
             new ReportedWeights(source.weights(), progress),
-            devices,
-            new CpuInterconnect());
+            chosen.devices(),
+            chosen.interconnect());
     describe(executor.memories());
     EngineLimits limits = limits(sizes.maxModelLength());
     Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
     parts.add(router::close);
+    LanguageModel model =
+        new LoadedModel(
+            options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
     LOG.info(
         "Loaded {} in {} s",
         options.model(),
         "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
-    return new LoadedModel(
-        options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+    return model;
   }
 
   private static void describe(List<MemoryPlan> memories) {
@@ -94,7 +91,7 @@ final class ModelLoader {
           "--quantization is for --load-format dummy: real weights are used as they are stored;"
               + " choose a file that is stored that way");
     }
-    limits(options.maxModelLength() == 0 ? SHORTEST : options.maxModelLength());
+    limits(options.maxModelLength() == 0 ? EngineSizes.SHORTEST : options.maxModelLength());
   }
 
   private EngineLimits limits(int length) {
@@ -121,70 +118,27 @@ final class ModelLoader {
     }
   }
 
-  private ExecutorOptions sizesOrClose(ModelSource source, Layout layout, List<Device> devices) {
+  private ExecutorOptions sizesOrClose(
+      ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
     boolean sized = false;
     try {
-      ExecutorOptions sizes = sizes(source, layout, devices.getFirst());
+      EngineSizes sizes = new EngineSizes(options, source.config(), source.weights().totalBytes());
+      ExecutorOptions found =
+          sizes.on(chosen.devices(), chosen.ranksOnOne(), options.topology(), layout);
+      if (found.maxModelLength() < sizes.wantedLength()) {
+        LOG.warn(
+            "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
+                + " holds no more; raise --kv-cache-memory-bytes",
+            found.maxModelLength(),
+            sizes.wantedLength(),
+            found.kvCacheBytes() >> 20);
+      }
       sized = true;
-      return sizes;
+      return found;
     } finally {
       if (!sized) {
-        devices.forEach(Device::close);
+        chosen.devices().forEach(Device::close);
       }
     }
-  }
-
-  /** What was left open: the greatest length and the size of the KV cache. */
-  private ExecutorOptions sizes(ModelSource source, Layout layout, Device device) {
-    ModelConfig config = source.config();
-    long block = layout.largestKvBlockBytes(config, device, options.blockSize());
-    int wanted = options.maxModelLength() > 0 ? options.maxModelLength() : config.maxPositions();
-    long kvCache = options.kvCacheBytes();
-    if (kvCache == 0) {
-      kvCache =
-          device
-              .memory()
-              .map(memory -> GpuMemoryBudget.of(config, options, wanted).kvCacheBytes(memory))
-              .orElseGet(() -> share(source, layout.ranks(), block, wanted));
-    }
-    int length = wanted;
-    long fitting = kvCache / block * tokensPerBlock();
-    if (options.maxModelLength() == 0 && fitting < length && fitting >= SHORTEST) {
-      LOG.warn(
-          "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
-              + " holds no more; raise --kv-cache-memory-bytes",
-          fitting,
-          length,
-          kvCache >> 20);
-      length = (int) fitting;
-    }
-    return new ExecutorOptions(
-        options.topology(),
-        length,
-        options.maxSequences(),
-        options.maxBatchedTokens(),
-        kvCache,
-        options.blockSize(),
-        options.placement().pipelineLayers());
-  }
-
-  /** Tokens of a block, of all ranks that hold its tokens between them. */
-  private int tokensPerBlock() {
-    return options.blockSize() * options.topology().decodeContext();
-  }
-
-  /**
-   * Whole blocks for every sequence, since a last block that is not full takes the space of one.
-   * The ranks share this machine's memory, and each gets as much as the one that needs most.
-   */
-  private long share(ModelSource source, int ranks, long block, int length) {
-    int tokens = tokensPerBlock();
-    int whole = Math.ceilDiv(length, tokens) * tokens;
-    KvCacheBudget budget =
-        new KvCacheBudget(
-            Math.ceilDiv(block * ranks, tokens),
-            KvCacheBudget.availableMemory(),
-            source.weights().totalBytes());
-    return budget.bytes(whole, options.maxSequences()) / ranks;
   }
 }

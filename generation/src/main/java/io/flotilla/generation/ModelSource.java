@@ -16,12 +16,23 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** A model that was found and opened, nothing of it on a device yet. */
+/**
+ * A model that was found and opened, nothing of it on a device yet.
+ *
+ * @param pendingText what becomes {@link #text}: a large vocabulary takes most of a second to load,
+ *     in which weights go to their devices
+ */
 record ModelSource(
-    ModelConfig config, GenerationDefaults defaults, WeightSource weights, ModelText text) {
+    ModelConfig config,
+    GenerationDefaults defaults,
+    WeightSource weights,
+    CompletableFuture<ModelText> pendingText) {
 
   /**
    * Finds a model, downloads it if it must be, and opens it.
@@ -36,12 +47,9 @@ record ModelSource(
         dummy
             ? hub.resolveWithoutWeights(options.model(), progress)
             : hub.resolve(options.model(), progress);
-    ModelSource source =
-        type == null
-            ? openStored(path, options, progress, parts)
-            : openDummy(path, type, options, progress, parts);
-    source.requireTokenizerFits();
-    return source;
+    return type == null
+        ? openStored(path, options, progress, parts)
+        : openDummy(path, type, options, progress, parts);
   }
 
   private static ModelSource openStored(
@@ -49,11 +57,13 @@ record ModelSource(
     Checkpoint checkpoint = Checkpoint.open(path);
     parts.add(checkpoint::close);
     Architectures.requireSupported(checkpoint.config());
-    ModelText text =
-        options.tokenizer() == null
-            ? ModelText.of(path, checkpoint, options.chatTemplate())
-            : ModelText.load(options.tokenizer(), options.chatTemplate(), progress);
-    parts.add(text::close);
+    CompletableFuture<ModelText> text =
+        load(
+            () ->
+                options.tokenizer() == null
+                    ? ModelText.of(path, checkpoint, options.chatTemplate())
+                    : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
+            parts);
     return new ModelSource(checkpoint.config(), checkpoint.generation(), checkpoint, text);
   }
 
@@ -71,11 +81,13 @@ record ModelSource(
     }
     ModelConfig config = ConfigFiles.model(path);
     Architectures.requireSupported(config);
-    ModelText text =
-        options.tokenizer() == null
-            ? ModelText.ofFolder(path, options.chatTemplate())
-            : ModelText.load(options.tokenizer(), options.chatTemplate(), progress);
-    parts.add(text::close);
+    CompletableFuture<ModelText> text =
+        load(
+            () ->
+                options.tokenizer() == null
+                    ? ModelText.ofFolder(path, options.chatTemplate())
+                    : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
+            parts);
     DummyWeights weights = new DummyWeights(config, type, options.seed());
     parts.add(weights::close);
     return new ModelSource(config, ConfigFiles.generation(path), weights, text);
@@ -99,12 +111,38 @@ record ModelSource(
                                 .collect(Collectors.joining(", ")))));
   }
 
-  private void requireTokenizerFits() {
+  private static CompletableFuture<ModelText> load(Supplier<ModelText> loading, OpenedParts parts) {
+    CompletableFuture<ModelText> text =
+        CompletableFuture.supplyAsync(
+            loading, task -> Thread.ofPlatform().daemon().name("flotilla-text").start(task));
+    parts.add(() -> text.handle((loaded, _) -> loaded).thenAccept(ModelSource::close).join());
+    return text;
+  }
+
+  private static void close(@Nullable ModelText loaded) {
+    if (loaded != null) {
+      loaded.close();
+    }
+  }
+
+  /**
+   * The text side, once it is loaded.
+   *
+   * @throws TokenizerException when it cannot be used, or is another model's
+   */
+  ModelText text() {
+    ModelText text;
+    try {
+      text = pendingText.join();
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof RuntimeException cause ? cause : e;
+    }
     int tokens = text.tokenizer().vocabularySize();
     if (tokens > config.vocabularySize()) {
       throw new TokenizerException(
           "the tokenizer has %d tokens but the model only %d: they do not belong together; name the model's own with --tokenizer"
               .formatted(tokens, config.vocabularySize()));
     }
+    return text;
   }
 }

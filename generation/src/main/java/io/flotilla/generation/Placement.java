@@ -8,12 +8,18 @@ import java.util.List;
  * @param pipelineLayers layers of each pipeline stage; empty to balance them
  * @param coresPerRank CPU cores of each rank, or 0 to share all out evenly
  * @param oversubscribe whether there may be more ranks than cores
+ * @param deviceIds the GPU of each rank, stage by stage; empty for GPU 0, 1 ...
  */
-public record Placement(List<Integer> pipelineLayers, int coresPerRank, boolean oversubscribe) {
+public record Placement(
+    List<Integer> pipelineLayers,
+    int coresPerRank,
+    boolean oversubscribe,
+    List<Integer> deviceIds) {
   /** Everything balanced, no core shared. */
-  public static final Placement DEFAULT = new Placement(List.of(), 0, false);
+  public static final Placement DEFAULT = new Placement(List.of(), 0, false, List.of());
 
   public Placement {
     pipelineLayers = List.copyOf(pipelineLayers);
+    deviceIds = List.copyOf(deviceIds);
   }
 }

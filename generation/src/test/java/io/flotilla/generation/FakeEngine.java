@@ -64,7 +64,8 @@ final class FakeEngine implements EngineClient {
 
   @Override
   public EngineStatus status() {
-    return new EngineStatus(null, false, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    return new EngineStatus(
+        null, false, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0));
   }
 
   @Override

@@ -25,7 +25,7 @@ public interface Collectives {
   /**
    * Replaces each rank's tensor by the sum over ranks.
    *
-   * @param tensor F32, without gaps between its rows
+   * @param tensor F32 or the devices' type of activations, without gaps between its rows
    */
   void allReduce(Stream stream, Tensor tensor);
 

@@ -97,6 +97,15 @@ public interface Device extends AutoCloseable {
   long kvBlockBytes(AttentionShape shape, int blockSize);
 
   /**
+   * Bytes of memory that {@link Ops#mixExperts} works in.
+   *
+   * @param rows at most
+   * @param intermediate columns between the matrices of an expert
+   * @param experts of the model, of which {@code perToken} compute a row
+   */
+  long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken);
+
+  /**
    * A number that grows while operations make progress (on a CPU, once a tile), so that a slow
    * operation can be told from a hung one. Readable from any thread.
    */

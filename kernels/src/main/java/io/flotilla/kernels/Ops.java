@@ -21,9 +21,7 @@ public interface Ops {
    *
    * @param firstId the id of the part's first row
    */
-  default void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot split a vocabulary over ranks");
-  }
+  void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out);
 
   /**
    * {@code out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight} (RMSNorm, arXiv 1910.07467).
@@ -120,12 +118,11 @@ public interface Ops {
    *
    * @param x {@code [rows, hidden]}
    * @param router the logits of all experts, F32 {@code [rows, experts]}
+   * @param memory {@link Device#mixtureBytes} of it or more
    * @param out {@code [rows, hidden]}
    */
-  default void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot mix experts");
-  }
+  void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out);
 
   /**
    * Finds the rows that ranks compute, where neighbouring ranks have neighbouring experts, as many

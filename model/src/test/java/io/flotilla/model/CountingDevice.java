@@ -50,6 +50,11 @@ final class CountingDevice implements Device {
   }
 
   @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return cpu.mixtureBytes(rows, hidden, intermediate, experts, perToken);
+  }
+
+  @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
     return cpu.kvBlockBytes(shape, blockSize);
   }

@@ -92,6 +92,22 @@ public final class ServerMetrics implements EngineListener {
       counter("num_preemptions", replica, EngineStatistics::preemptions);
       counter("prompt_tokens", replica, EngineStatistics::promptTokens);
       counter("generation_tokens", replica, EngineStatistics::generatedTokens);
+      watchStages(replica);
+    }
+  }
+
+  /** The share of bubbles is their seconds over those of both, in the mean over stages. */
+  private void watchStages(Replica replica) {
+    for (int i = 0; i < replica.statistics().stages().size(); i++) {
+      int stage = i;
+      Tags tags = tags(replica.index()).and("stage", Integer.toString(stage));
+      counter(
+          "pipeline_busy_seconds", tags, replica, s -> s.stages().get(stage).busyNanos() / NANOS);
+      counter(
+          "pipeline_bubble_seconds",
+          tags,
+          replica,
+          s -> s.stages().get(stage).bubbleNanos() / NANOS);
     }
   }
 
@@ -142,10 +158,15 @@ public final class ServerMetrics implements EngineListener {
         .register(registry);
   }
 
-  /** A counter holds its object weakly: the registry's owner is what lives as long as it. */
   private void counter(String suffix, Replica replica, ToDoubleFunction<EngineStatistics> value) {
+    counter(suffix, tags(replica.index()), replica, value);
+  }
+
+  /** A counter holds its object weakly: the registry's owner is what lives as long as it. */
+  private void counter(
+      String suffix, Tags tags, Replica replica, ToDoubleFunction<EngineStatistics> value) {
     FunctionCounter.builder(name(suffix), this, _ -> value.applyAsDouble(replica.statistics()))
-        .tags(tags(replica.index()))
+        .tags(tags)
         .register(registry);
   }
 

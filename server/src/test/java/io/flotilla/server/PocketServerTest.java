@@ -110,6 +110,8 @@ class PocketServerTest {
             "prompt_tokens_total",
             "generation_tokens_total",
             "num_preemptions_total",
+            "pipeline_busy_seconds_total",
+            "pipeline_bubble_seconds_total",
             "time_to_first_token_seconds_bucket",
             "inter_token_latency_seconds_count",
             "e2e_request_latency_seconds_sum",
@@ -130,6 +132,8 @@ class PocketServerTest {
     assertThat(metrics).contains("# TYPE flotilla:iteration_tokens_total histogram");
     assertThat(SERVER.metric("generation_tokens_total", "")).isGreaterThanOrEqualTo(3);
     assertThat(SERVER.metric("iteration_tokens_total_count", "")).isPositive();
+    assertThat(SERVER.metric("pipeline_busy_seconds_total", "stage=\"0\"")).isPositive();
+    assertThat(SERVER.metric("pipeline_bubble_seconds_total", "stage=\"0\"")).isPositive();
   }
 
   @Test

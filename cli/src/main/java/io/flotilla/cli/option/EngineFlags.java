@@ -172,6 +172,14 @@ public final class EngineFlags {
     private boolean oversubscribe;
 
     @Option(
+        names = "--device-ids",
+        paramLabel = "N,N,...",
+        split = ",",
+        description =
+            "The GPU of each rank, such as 0,0 to try two ranks on one. Default: 0, 1, ...")
+    private List<Integer> deviceIds = List.of();
+
+    @Option(
         names = {"--data-parallel-size", "-dp"},
         paramLabel = "N",
         defaultValue = "1",
@@ -234,7 +242,11 @@ public final class EngineFlags {
             parallel.prefillContext,
             parallel.decodeContext,
             parallel.expertParallel),
-        new Placement(parallel.pipelineLayers, parallel.coresPerRank, parallel.oversubscribe),
+        new Placement(
+            parallel.pipelineLayers,
+            parallel.coresPerRank,
+            parallel.oversubscribe,
+            parallel.deviceIds),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,

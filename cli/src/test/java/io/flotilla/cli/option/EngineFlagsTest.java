@@ -39,7 +39,7 @@ class EngineFlagsTest {
             + "--max-num-seqs 3 --max-num-batched-tokens 32 --max-waiting 5 "
             + "--kv-cache-memory-bytes 1MiB --no-enable-prefix-caching "
             + "--seed 7 --gpu-memory-utilization 0.5 -tp 4 -pp 2 "
-            + "--pipeline-layers 3,5 --cores-per-rank 1 --oversubscribe "
+            + "--pipeline-layers 3,5 --cores-per-rank 1 --oversubscribe --device-ids 0,0 "
             + "--enable-expert-parallel -pcp 3 -dcp 2";
     EngineOptions options = parse(line.split(" "));
 
@@ -56,7 +56,7 @@ class EngineFlagsTest {
                 "cpu",
                 2,
                 new Topology(1, 2, 4, 3, 2, true),
-                new Placement(List.of(3, 5), 1, true),
+                new Placement(List.of(3, 5), 1, true, List.of(0, 0)),
                 64,
                 3,
                 32,

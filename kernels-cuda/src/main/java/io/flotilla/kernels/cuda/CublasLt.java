@@ -15,7 +15,8 @@ import java.util.Map;
  * Matrix products by cuBLASLt, bf16 with float accumulators. Row-major {@code out = x W^T} is, in
  * its column-major terms, {@code out^T = W^T^T x^T}: the weights are its first operand, transposed.
  *
- * <p>The first algorithm its heuristics name is used, found once for each shape.
+ * <p>Of the algorithms its heuristics name, the fastest is used, found by an {@link AlgorithmTrial}
+ * for each shape; numbers of rows that are near to each other share one.
  */
 final class CublasLt {
   private static final int COMPUTE_32F = 68;
@@ -26,7 +27,9 @@ final class CublasLt {
   private static final int MAX_WORKSPACE_BYTES = 1; // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
   private static final int HEURISTIC_BYTES = 96; // 64 of them the algorithm
   private static final long WORKSPACE_BYTES = 32L << 20;
+  private static final int TILE_ROWS = 128;
 
+  private final Driver driver;
   private final NativeLibrary library;
   private final MethodHandle matmul;
   private final Arena arena;
@@ -37,6 +40,7 @@ final class CublasLt {
   private final MemorySegment zero;
   private final long workspace;
   private final Map<Shape, Prepared> prepared = new HashMap<>();
+  private final Map<Shape, AlgorithmTrial> trials = new HashMap<>();
 
   /**
    * A product.
@@ -50,15 +54,20 @@ final class CublasLt {
       int weightStride,
       int inStride,
       int outStride,
-      boolean f32) {}
+      boolean f32) {
+    Shape withRows(int count) {
+      return new Shape(count, inputs, outputs, weightStride, inStride, outStride, f32);
+    }
+  }
 
   private record Prepared(
-      MemorySegment weights, MemorySegment in, MemorySegment out, MemorySegment algorithm) {}
+      MemorySegment weights, MemorySegment in, MemorySegment out, AlgorithmTrial trial) {}
 
   /**
    * @param workspace {@link #workspaceBytes} of device memory
    */
-  CublasLt(NativeLibrary library, long workspace, Arena arena) {
+  CublasLt(Driver driver, NativeLibrary library, long workspace, Arena arena) {
+    this.driver = driver;
     this.library = library;
     this.workspace = workspace;
     this.arena = arena;
@@ -96,58 +105,105 @@ final class CublasLt {
     return WORKSPACE_BYTES;
   }
 
+  /**
+   * The next of few sizes to which rows are padded, and for which algorithms are chosen: powers of
+   * two to 16, then steps of an eighth to a quarter.
+   */
+  static int roundedRows(int rows) {
+    int power = Integer.highestOneBit(rows);
+    if (rows <= 16) {
+      return rows == power ? rows : 2 * power;
+    }
+    int step = Math.max(8, power / 4);
+    return Math.ceilDiv(rows, step) * step;
+  }
+
   /** {@code out[r] = W x[r]}, all at device addresses. */
   void multiply(Shape shape, long weights, long x, long out, long stream) {
     Prepared plan = prepared.computeIfAbsent(shape, this::prepare);
-    int status;
-    try {
-      status =
-          (int)
-              matmul.invokeExact(
-                  handle,
-                  description,
-                  one,
-                  weights,
-                  plan.weights,
-                  x,
-                  plan.in,
-                  zero,
-                  out,
-                  plan.out,
-                  out,
-                  plan.out,
-                  plan.algorithm,
-                  workspace,
-                  WORKSPACE_BYTES,
-                  stream);
-    } catch (Throwable e) {
-      throw NativeLibrary.unexpected("cublasLtMatmul", e);
-    }
+    int status = plan.trial.run(stream, by -> multiply(plan, weights, x, out, by, stream));
     check("cublasLtMatmul of " + shape, status);
   }
 
+  private int multiply(
+      Prepared plan, long weights, long x, long out, MemorySegment algorithm, long stream) {
+    try {
+      return (int)
+          matmul.invokeExact(
+              handle,
+              description,
+              one,
+              weights,
+              plan.weights,
+              x,
+              plan.in,
+              zero,
+              out,
+              plan.out,
+              out,
+              plan.out,
+              algorithm,
+              workspace,
+              WORKSPACE_BYTES,
+              stream);
+    } catch (Throwable e) {
+      throw NativeLibrary.unexpected("cublasLtMatmul", e);
+    }
+  }
+
   private Prepared prepare(Shape shape) {
-    MemorySegment weights = layout(BF16, shape.inputs, shape.outputs, shape.weightStride);
-    MemorySegment in = layout(BF16, shape.inputs, shape.rows, shape.inStride);
-    MemorySegment out = layout(shape.f32 ? F32 : BF16, shape.outputs, shape.rows, shape.outStride);
-    MemorySegment found = arena.allocate(HEURISTIC_BYTES, 8);
+    Shape rounded = shape.withRows(roundedRows(shape.rows));
+    AlgorithmTrial trial = trials.computeIfAbsent(rounded, this::find);
+    return new Prepared(weights(shape), in(shape), out(shape), trial);
+  }
+
+  /**
+   * What the heuristics name for a shape and for the next multiple of {@link #TILE_ROWS}, which is
+   * faster at times: 192 rows by what is named for 256.
+   */
+  private AlgorithmTrial find(Shape shape) {
+    int most = AlgorithmTrial.MOST_CANDIDATES;
+    MemorySegment found = arena.allocate((long) most * HEURISTIC_BYTES, 8);
+    Shape tiles = shape.withRows(Math.ceilDiv(shape.rows, TILE_ROWS) * TILE_ROWS);
+    boolean both = tiles.rows > shape.rows && shape.rows > TILE_ROWS;
+    int count = find(shape, found, both ? most / 2 : most);
+    if (count == 0) {
+      throw new CudaException("cuBLASLt has no algorithm for " + shape);
+    }
+    if (both) {
+      count += find(tiles, found.asSlice((long) count * HEURISTIC_BYTES), most - count);
+    }
+    return new AlgorithmTrial(driver, found, count, HEURISTIC_BYTES);
+  }
+
+  private int find(Shape shape, MemorySegment found, int most) {
     MemorySegment count = arena.allocate(JAVA_INT);
+    MemorySegment out = out(shape);
     call(
         "cublasLtMatmulAlgoGetHeuristic",
         handle,
         description,
-        weights,
-        in,
+        weights(shape),
+        in(shape),
         out,
         out,
         preference,
-        1,
+        most,
         found,
         count);
-    if (count.get(JAVA_INT, 0) == 0) {
-      throw new CudaException("cuBLASLt has no algorithm for " + shape);
-    }
-    return new Prepared(weights, in, out, found);
+    return count.get(JAVA_INT, 0);
+  }
+
+  private MemorySegment weights(Shape shape) {
+    return layout(BF16, shape.inputs, shape.outputs, shape.weightStride);
+  }
+
+  private MemorySegment in(Shape shape) {
+    return layout(BF16, shape.inputs, shape.rows, shape.inStride);
+  }
+
+  private MemorySegment out(Shape shape) {
+    return layout(shape.f32 ? F32 : BF16, shape.outputs, shape.rows, shape.outStride);
   }
 
   private MemorySegment layout(int type, long rows, long columns, long stride) {

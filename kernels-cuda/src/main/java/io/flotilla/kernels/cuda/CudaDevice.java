@@ -36,6 +36,7 @@ final class CudaDevice implements Device {
   private final String name;
   private final List<Long> allocations = new ArrayList<>();
   private final List<MemorySegment> hostMemory = new ArrayList<>();
+  private final List<Long> events = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable Opened opened;
   private @Nullable Thread entered;
@@ -69,14 +70,15 @@ final class CudaDevice implements Device {
     long kernels = driver.loadKernels(setup.kernels(arena));
     Launcher launcher = new Launcher(driver, ordinal, kernels, setup.overlap(), arena);
     long workspace = allocated(CublasLt.workspaceBytes());
-    CublasLt cublas = new CublasLt(setup.cublasLt(), workspace, arena);
+    CublasLt cublas = new CublasLt(driver, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
     boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
         new CudaOps(
             launcher,
             new CudaLinear(launcher, cublas),
-            new CudaAttention(launcher, this, multiprocessors, hopper));
+            new CudaAttention(launcher, this, multiprocessors, hopper),
+            new CudaExperts(launcher, hopper));
     return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);
   }
 
@@ -172,15 +174,9 @@ final class CudaDevice implements Device {
     return TensorType.BF16;
   }
 
-  /** Powers of two to 16, then steps of an eighth to a quarter. */
   @Override
   public int paddedRows(int rows) {
-    int power = Integer.highestOneBit(rows);
-    if (rows <= 16) {
-      return rows == power ? rows : 2 * power;
-    }
-    int step = Math.max(8, power / 4);
-    return Math.ceilDiv(rows, step) * step;
+    return CublasLt.roundedRows(rows);
   }
 
   @Override
@@ -220,6 +216,11 @@ final class CudaDevice implements Device {
   }
 
   @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return CudaExperts.bytes(rows, hidden, intermediate, experts, perToken);
+  }
+
+  @Override
   public long kvBlockBytes(AttentionShape shape, int blockSize) {
     if (blockSize < CudaAttention.PAGE || Integer.bitCount(blockSize) != 1) {
       throw new IllegalArgumentException(
@@ -230,6 +231,43 @@ final class CudaDevice implements Device {
           "heads of " + shape.headDim() + " elements are not supported on a GPU: 64 and 128 are");
     }
     return 2 * TensorType.BF16.bytes((long) shape.kvHeads() * blockSize * shape.headDim());
+  }
+
+  Driver driver() {
+    return setup.driver();
+  }
+
+  Launcher launcher() {
+    return opened().launcher;
+  }
+
+  /** An event that lives as long as the device. */
+  long createEvent() {
+    opened();
+    long event = setup.driver().createEvent();
+    events.add(event);
+    return event;
+  }
+
+  /**
+   * Lets this device read another's memory.
+   *
+   * @throws IllegalArgumentException when the hardware cannot
+   */
+  void reach(CudaDevice peer) {
+    if (peer.ordinal == ordinal) {
+      return;
+    }
+    opened();
+    Driver driver = setup.driver();
+    if (!driver.canReach(ordinal, peer.ordinal)) {
+      throw new IllegalArgumentException(
+          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
+              .formatted(name, peer.name));
+    }
+    long context = driver.retainContext(peer.ordinal);
+    driver.reach(context);
+    driver.releaseContext(peer.ordinal);
   }
 
   @Override
@@ -250,6 +288,7 @@ final class CudaDevice implements Device {
     Driver driver = setup.driver();
     current.cublas.close();
     driver.destroyStream(current.stream);
+    events.forEach(driver::destroyEvent);
     for (long address : allocations) {
       driver.free(address);
     }

@@ -2,7 +2,11 @@ package io.flotilla.kernels.cuda;
 
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
+import io.flotilla.kernels.Finding;
+import io.flotilla.kernels.Interconnect;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,11 +35,16 @@ public final class CudaDeviceProvider implements DeviceProvider {
   }
 
   @Override
-  public synchronized Device open(int ordinal) {
+  public Device open(int ordinal) {
+    return openGpu(ordinal);
+  }
+
+  private synchronized CudaDevice openGpu(int ordinal) {
     CudaSetup found = setup();
     if (ordinal < 0 || ordinal >= found.devices()) {
       throw new IllegalArgumentException(
-          "there is no GPU " + ordinal + ": the driver sees " + found.devices());
+          "there is no GPU %d: the driver sees %d; name others with --device-ids"
+              .formatted(ordinal, found.devices()));
     }
     found
         .obstacle(ordinal)
@@ -49,6 +58,23 @@ public final class CudaDeviceProvider implements DeviceProvider {
         found.driver().version(),
         found.cublasLt().path());
     return new CudaDevice(found, ordinal);
+  }
+
+  @Override
+  public List<Finding> examine() {
+    return CudaExamination.ofThisMachine().findings();
+  }
+
+  @Override
+  public void timeKernels(int ordinal, List<String> sections, Consumer<String> table) {
+    try (CudaDevice device = openGpu(ordinal)) {
+      KernelTimes.run(device, sections, table);
+    }
+  }
+
+  @Override
+  public Interconnect interconnect() {
+    return new CudaInterconnect();
   }
 
   private CudaSetup setup() {

@@ -2,6 +2,8 @@ package io.flotilla.kernels.cuda;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
+import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -18,11 +20,13 @@ final class CudaOps implements Ops {
   private final Launcher launcher;
   private final CudaLinear linear;
   private final CudaAttention attention;
+  private final CudaExperts experts;
 
-  CudaOps(Launcher launcher, CudaLinear linear, CudaAttention attention) {
+  CudaOps(Launcher launcher, CudaLinear linear, CudaAttention attention, CudaExperts experts) {
     this.launcher = launcher;
     this.linear = linear;
     this.attention = attention;
+    this.experts = experts;
   }
 
   @Override
@@ -35,6 +39,20 @@ final class CudaOps implements Ops {
         .pointer(CudaBuffer.address(out))
         .number((long) out.stride())
         .launch("embed", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
+  }
+
+  @Override
+  public void embedPart(Stream stream, Tensor table, int firstId, Tensor ids, Tensor out) {
+    launcher
+        .pointer(CudaBuffer.address(table))
+        .pointer(CudaBuffer.address(ids))
+        .number(firstId)
+        .number(table.rows())
+        .number(out.columns())
+        .number((long) table.stride())
+        .pointer(CudaBuffer.address(out))
+        .number((long) out.stride())
+        .launch("embed_part", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
   }
 
   @Override
@@ -130,6 +148,12 @@ final class CudaOps implements Ops {
             "silu_multiply",
             Launcher.Grid.of(Math.ceilDiv(out.columns(), VECTOR * 128), out.rows(), 128),
             CudaStream.handle(stream));
+  }
+
+  @Override
+  public void mixExperts(
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
+    experts.mix(CudaStream.handle(stream), x, router, layer, memory, out);
   }
 
   @Override

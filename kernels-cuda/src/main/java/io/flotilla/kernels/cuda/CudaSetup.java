@@ -5,6 +5,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -17,6 +18,11 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
   /** Set to false to make kernels wait for each other whole, to find a fault. */
   static final String OVERLAP_PROPERTY = "flotilla.cuda.overlap";
 
+  static final String NO_KERNELS =
+      "this build has no CUDA kernels: install nvcc 13 (package cuda-nvcc-13-0) and build again";
+  static final String NO_DEVICE =
+      "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES";
+
   private static final String KERNELS = "kernels.fatbin";
   private static final int OLDEST_DRIVER = 13000;
   private static final int OLDEST_CAPABILITY = 8;
@@ -27,31 +33,38 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
    * @throws IllegalStateException saying in one line what is missing and what to do
    */
   static CudaSetup find() {
-    if (CudaSetup.class.getResource(KERNELS) == null) {
-      throw new IllegalStateException(
-          "this build has no CUDA kernels: install nvcc 13 (package cuda-nvcc-13-0) and build again");
+    if (!hasKernels()) {
+      throw new IllegalStateException(NO_KERNELS);
     }
-    Driver driver =
-        new Driver(
-            NativeLibrary.open(
-                "NVIDIA's driver library",
-                LibraryPaths.driver(),
-                "install driver 580 or newer, or name the file with -D"
-                    + LibraryPaths.DRIVER_PROPERTY));
+    Driver driver = openDriver(LibraryPaths.driver());
     requireVersion(driver);
     int devices = driver.start();
     if (devices == 0) {
-      throw new IllegalStateException(
-          "the driver sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES");
+      throw new IllegalStateException(NO_DEVICE);
     }
-    NativeLibrary cublasLt =
-        NativeLibrary.open(
-            "cuBLASLt 13",
-            LibraryPaths.cublasLt(),
-            "install it (package libcublas-13-0) or name the file with -D"
-                + LibraryPaths.CUBLASLT_PROPERTY);
     boolean overlap = !"false".equals(System.getProperty(OVERLAP_PROPERTY));
-    return new CudaSetup(driver, cublasLt, devices, overlap);
+    return new CudaSetup(driver, openCublasLt(LibraryPaths.cublasLt()), devices, overlap);
+  }
+
+  static boolean hasKernels() {
+    return CudaSetup.class.getResource(KERNELS) != null;
+  }
+
+  static Driver openDriver(List<String> candidates) {
+    return new Driver(
+        NativeLibrary.open(
+            "NVIDIA's driver library",
+            candidates,
+            "install driver 580 or newer, or name the file with -D"
+                + LibraryPaths.DRIVER_PROPERTY));
+  }
+
+  static NativeLibrary openCublasLt(List<String> candidates) {
+    return NativeLibrary.open(
+        "cuBLASLt 13",
+        candidates,
+        "install it (package libcublas-13-0) or name the file with -D"
+            + LibraryPaths.CUBLASLT_PROPERTY);
   }
 
   static void requireVersion(Driver driver) {
@@ -65,6 +78,10 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
 
   /** Why a device cannot be used, or empty. */
   Optional<String> obstacle(int device) {
+    return obstacle(driver, device);
+  }
+
+  static Optional<String> obstacle(Driver driver, int device) {
     int major = driver.attribute(device, Driver.COMPUTE_CAPABILITY_MAJOR);
     int minor = driver.attribute(device, Driver.COMPUTE_CAPABILITY_MINOR);
     if (major >= OLDEST_CAPABILITY) {

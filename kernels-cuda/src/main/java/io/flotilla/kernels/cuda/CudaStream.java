@@ -108,8 +108,10 @@ final class CudaStream implements Stream {
     }
   }
 
+  /** Waits first: other ranks' devices may read what this one's work writes. */
   @Override
   public void close() {
+    driver.synchronize(handle);
     idle.forEach(event -> driver.destroyEvent(event.handle));
     recordings.values().forEach(driver::destroyGraph);
     driver.destroyStream(handle);

@@ -2,6 +2,7 @@ package io.flotilla.kernels.cuda;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
@@ -22,6 +23,7 @@ final class Driver {
   private static final int CAPTURE_THREAD_LOCAL = 1;
   private static final int NON_BLOCKING = 1;
   private static final int NOT_READY = 600;
+  private static final int PEER_ACCESS_ALREADY_ENABLED = 704;
   private static final int PORTABLE = 1;
   private static final int DISABLE_TIMING = 2;
   private static final int MAX_DYNAMIC_SHARED_BYTES = 8;
@@ -85,6 +87,15 @@ final class Driver {
       int status = library.call("cuDeviceGetAttribute", value, attribute, device);
       check("cuDeviceGetAttribute", status);
       return value.get(JAVA_INT, 0);
+    }
+  }
+
+  /** Bytes of a device's memory. */
+  long totalMemory(int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(JAVA_LONG);
+      check("cuDeviceTotalMem", library.call("cuDeviceTotalMem_v2", bytes, device));
+      return bytes.get(JAVA_LONG, 0);
     }
   }
 
@@ -164,8 +175,27 @@ final class Driver {
     }
   }
 
-  void copyOnDevice(long to, long from, long bytes, long stream) {
-    check("cuMemcpyDtoDAsync", library.call("cuMemcpyDtoDAsync_v2", to, from, bytes, stream));
+  /** Copies device memory, also from one device to another that can reach it. */
+  void copyBetweenDevices(long to, long from, long bytes, long stream) {
+    check("cuMemcpyAsync", library.call("cuMemcpyAsync", to, from, bytes, stream));
+  }
+
+  /** Whether a device can read another's memory. */
+  boolean canReach(int device, int peer) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment can = arena.allocate(JAVA_INT);
+      int status = library.call("cuDeviceCanAccessPeer", can, device, peer);
+      check("cuDeviceCanAccessPeer", status);
+      return can.get(JAVA_INT, 0) != 0;
+    }
+  }
+
+  /** Lets the current context's kernels read the memory of another device's context. */
+  void reach(long peerContext) {
+    int status = library.call("cuCtxEnablePeerAccess", peerContext, 0);
+    if (status != PEER_ACCESS_ALREADY_ENABLED) {
+      check("cuCtxEnablePeerAccess", status);
+    }
   }
 
   void synchronize(long stream) {
@@ -191,10 +221,28 @@ final class Driver {
   }
 
   long createEvent() {
+    return createEvent(DISABLE_TIMING);
+  }
+
+  /** An event that {@link #milliseconds} takes. */
+  long createTimedEvent() {
+    return createEvent(0);
+  }
+
+  private long createEvent(int flags) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment event = arena.allocate(JAVA_LONG);
-      check("cuEventCreate", library.call("cuEventCreate", event, DISABLE_TIMING));
+      check("cuEventCreate", library.call("cuEventCreate", event, flags));
       return event.get(JAVA_LONG, 0);
+    }
+  }
+
+  /** Time between two events that have passed. */
+  float milliseconds(long start, long end) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment time = arena.allocate(JAVA_FLOAT);
+      check("cuEventElapsedTime", library.call("cuEventElapsedTime_v2", time, start, end));
+      return time.get(JAVA_FLOAT, 0);
     }
   }
 
@@ -204,6 +252,11 @@ final class Driver {
 
   void recordEvent(long event, long stream) {
     check("cuEventRecord", library.call("cuEventRecord", event, stream));
+  }
+
+  /** What is enqueued from here on waits for the event as it was recorded last, on any device. */
+  void waitForEvent(long stream, long event) {
+    check("cuStreamWaitEvent", library.call("cuStreamWaitEvent", stream, event, 0));
   }
 
   /** Whether the work before the event is done. */
@@ -261,6 +314,15 @@ final class Driver {
       check("cuLaunchKernelEx", status);
     } catch (Throwable e) {
       throw rethrown("cuLaunchKernelEx", e);
+    }
+  }
+
+  /** Whether the stream's work is recorded, not run. */
+  boolean isCapturing(long stream) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment status = arena.allocate(JAVA_INT);
+      check("cuStreamIsCapturing", library.call("cuStreamIsCapturing", stream, status));
+      return status.get(JAVA_INT, 0) != 0;
     }
   }
 

@@ -49,8 +49,12 @@ final class MatrixUpload {
   }
 
   private void fill(Random random, long to) {
-    if (random.columns() != random.stride() || random.first() % 8 != 0) {
-      throw new IllegalArgumentException("random columns of a matrix cannot be made on their own");
+    boolean gaps = random.columns() != random.stride();
+    if (random.first() % 8 != 0
+        || (gaps && (random.columns() % 8 != 0 || random.stride() % 8 != 0))) {
+      throw new IllegalArgumentException(
+          "%d random columns of %d; --device cuda makes multiples of 8"
+              .formatted(random.columns(), random.stride()));
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment table = arena.allocate(JAVA_SHORT, random.values().length);
@@ -63,6 +67,8 @@ final class MatrixUpload {
           .pointer(to)
           .number(random.first())
           .number((long) random.rows() * random.columns())
+          .number((long) random.columns())
+          .number((long) random.stride())
           .number(random.key())
           .pointer(stage.address())
           .launchAlone("fill_random", Launcher.Grid.of(BLOCKS, THREADS), stream);

@@ -8,9 +8,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A C library. Functions are bound on their first call; those called once a kernel are bound by
@@ -19,7 +19,7 @@ import java.util.Map;
 final class NativeLibrary {
   private final String path;
   private final SymbolLookup symbols;
-  private final Map<String, MethodHandle> bound = new HashMap<>();
+  private final Map<String, MethodHandle> bound = new ConcurrentHashMap<>();
 
   /**
    * Opens the first of the candidates that can be opened; it stays open for good.

@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.flotilla.kernels.Finding;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -97,8 +99,85 @@ class StubDriverTest {
   }
 
   @Test
+  void examinesDriverLibrariesDevicesAndLinks() throws Exception {
+    String stub = build("examined").toString();
+    List<Finding> findings = new CudaExamination(List.of(stub), List.of(stub)).findings();
+    assertThat(findings)
+        .contains(
+            Finding.good("cuBLASLt", "13.1.0, " + stub),
+            Finding.good("GPUs", "2"),
+            Finding.good("GPU 0", "Stub 0, compute capability 9.0, 80.0 GiB, 132 multiprocessors"),
+            Finding.good("GPU 0 reads", "the memory of GPU 1"),
+            Finding.good("GPU 1 reads", "no other GPU's memory: it cannot share a model"));
+    assertThat(findings)
+        .filteredOn(finding -> finding.what().equals("NVIDIA driver"))
+        .singleElement()
+        .satisfies(finding -> assertThat(finding.found()).endsWith("CUDA 13.0, " + stub))
+        .satisfies(finding -> assertThat(finding.remedy()).isNull());
+  }
+
+  @Test
+  void examinesOnAfterWhatIsMissing() throws Exception {
+    String stub = build("oldest", "-DVERSION=12040", "-DMAJOR=7").toString();
+    List<Finding> findings = new CudaExamination(List.of(stub), List.of("/no/b.so")).findings();
+    assertThat(findings)
+        .filteredOn(finding -> finding.remedy() != null)
+        .extracting(Finding::what)
+        .contains("cuBLASLt", "NVIDIA driver", "GPU 0", "GPU 1");
+    assertThat(findings)
+        .contains(
+            new Finding(
+                "cuBLASLt",
+                "cuBLASLt 13 was not found (tried /no/b.so)",
+                "install it (package libcublas-13-0) or name the file with"
+                    + " -Dflotilla.cuda.cublaslt"));
+    assertThat(new CudaExamination(List.of("/no/a.so"), List.of(stub)).findings())
+        .contains(
+            new Finding(
+                "NVIDIA driver",
+                "NVIDIA's driver library was not found (tried /no/a.so)",
+                "install driver 580 or newer, or name the file with -Dflotilla.cuda.driver"));
+  }
+
+  @Test
+  void takesTheFastestAlgorithmThatWasNotRefused() throws Exception {
+    Driver driver = driver("timing");
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment candidates = arena.allocate(3 * 8);
+      List<Long> used = new ArrayList<>();
+      AlgorithmTrial trial = new AlgorithmTrial(driver, candidates, 3, 8);
+      for (int i = 0; i < 3 * AlgorithmTrial.ROUNDS + 1; i++) {
+        int status =
+            trial.run(
+                0,
+                algorithm -> {
+                  long index = (algorithm.address() - candidates.address()) / 8;
+                  used.add(index);
+                  return index == 2 ? 15 : 0;
+                });
+        assertThat(status).isZero();
+      }
+      // The stub says that each stretch of time is shorter than the one before.
+      assertThat(used).startsWith(0L, 1L, 2L, 0L).endsWith(1L);
+    }
+  }
+
+  @Test
   void givesNothingWhereMemoryIsOut() throws Exception {
     assertThat(driver("full").allocate(1L << 40)).isZero();
+  }
+
+  @Test
+  void reachesAnotherDevice() throws Exception {
+    Driver driver = driver("peers");
+    assertThat(driver.canReach(0, 1)).isTrue();
+    assertThat(driver.canReach(1, 0)).isFalse();
+    // Already enabled by another rank on the same device.
+    driver.reach(66);
+    Driver apart = driver("apart", "-DREACH=217");
+    assertThatThrownBy(() -> apart.reach(66))
+        .isInstanceOf(CudaException.class)
+        .hasMessage("cuCtxEnablePeerAccess failed: an error of the stub (217)");
   }
 
   /** The stub compares with the layouts of cuda.h and fails where a field lies elsewhere. */

@@ -52,6 +52,18 @@ int cuDeviceGetAttribute(int* value, int attribute, int device) {
   return 0;
 }
 
+int cuDeviceTotalMem_v2(size_t* bytes, int device) {
+  *bytes = 80ull << 30;
+  return 0;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = device == 0;
+  return 0;
+}
+
+size_t cublasLtGetVersion(void) { return 130100; }
+
 int cuGetErrorString(int error, const char** text) {
   *text = "an error of the stub";
   return 0;
@@ -69,6 +81,28 @@ int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void* 
 
 int cuStreamSynchronize(void* stream) { return 0; }
 
+int cuStreamIsCapturing(void* stream, int* status) {
+  *status = 0;
+  return 0;
+}
+
+int cuEventCreate(unsigned long long* event, unsigned flags) {
+  static unsigned long long events;
+  *event = ++events;
+  return 0;
+}
+
+int cuEventRecord(unsigned long long event, void* stream) { return 0; }
+
+int cuEventSynchronize(unsigned long long event) { return 0; }
+
+int cuEventDestroy_v2(unsigned long long event) { return 0; }
+
+int cuEventElapsedTime_v2(float* time, unsigned long long start, unsigned long long end) {
+  *time = 100.0f - start;
+  return 0;
+}
+
 int cuGraphLaunch(void* graph, void* stream) { return 0; }
 
 int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
@@ -78,6 +112,18 @@ int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
 
 int cuKernelSetAttribute(int attribute, int value, void* kernel, int device) {
   return attribute == 8 && value == 64 << 10 && kernel == (void*)55 && device == 0 ? 0 : 1;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  *can = device == 0 && peer == 1;
+  return 0;
+}
+
+#ifndef REACH
+#define REACH 704
+#endif
+int cuCtxEnablePeerAccess(void* context, unsigned flags) {
+  return context == (void*)66 && flags == 0 ? REACH : 1;
 }
 
 #ifndef WITHOUT_LAUNCH

@@ -18,8 +18,12 @@ import java.lang.invoke.MethodHandle;
 @SuppressWarnings(
     "restricted") // Calls the product's own kernels, with addresses that were checked.
 final class CompiledKernels implements TileKernels {
-  private static final int PANEL_OUTPUTS = 24;
-  private static final int MOST_OUTPUTS = 8 * PANEL_OUTPUTS;
+  /** Whole tiles of registers, whatever the instructions. */
+  private static final long PANEL_GRANULE = 24;
+
+  private static final long PANEL_BYTES = 256 << 10;
+  private static final long MOST_PANELS = 2;
+  private static final int MOST_OUTPUTS = 192;
   private static final int GROUP = 32;
   private static final int QUERIES = 4;
   private static final int CHUNK = TiledAttention.CHUNK;
@@ -67,6 +71,8 @@ final class CompiledKernels implements TileKernels {
   @Override
   public void multiply(LinearTile tile, int worker) {
     long columns = Math.ceilDiv(tile.columns(), GROUP) * (long) GROUP;
+    long fitting = PANEL_BYTES / (columns * Float.BYTES * PANEL_GRANULE);
+    long panelOutputs = Math.clamp(fitting, 1L, MOST_PANELS) * PANEL_GRANULE;
     call(
         linear,
         tile.x(),
@@ -80,7 +86,8 @@ final class CompiledKernels implements TileKernels {
         tile.bias(),
         tile.out(),
         tile.outStride(),
-        panels.reserve(worker, PANEL_OUTPUTS * columns * Float.BYTES));
+        panels.reserve(worker, panelOutputs * columns * Float.BYTES),
+        panelOutputs);
   }
 
   /** The type's number in weights.h. */

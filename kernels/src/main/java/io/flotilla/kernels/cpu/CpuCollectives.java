@@ -151,7 +151,7 @@ final class CpuCollectives implements Collectives {
 
   @Override
   public boolean isWaiting() {
-    return group.waiter(rank).isWaiting();
+    return group.meetings().isWaiting(rank);
   }
 
   /** Shows this rank's memory to the others until the next meeting. */
@@ -177,7 +177,7 @@ final class CpuCollectives implements Collectives {
   }
 
   private void meet() {
-    group.meet(rank, ++meetings);
+    group.meetings().meet(rank, ++meetings);
   }
 
   private void sum(long[] to, long offset, long count) {

@@ -156,6 +156,11 @@ public final class CpuDevice implements Device {
     return layout.keyBlockBytes() + layout.valueBlockBytes();
   }
 
+  @Override
+  public long mixtureBytes(int rows, int hidden, int intermediate, int experts, int perToken) {
+    return ExpertMixture.bytes(rows, hidden, intermediate);
+  }
+
   /** Blocks are whole vectors, and chunks of attention are whole blocks. */
   private static KvLayout layout(AttentionShape shape, int blockSize) {
     if (blockSize < KvLayout.GRANULE || TiledAttention.CHUNK % blockSize != 0) {

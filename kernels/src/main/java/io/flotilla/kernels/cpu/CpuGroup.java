@@ -2,26 +2,23 @@ package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.AbortSignal;
 import java.lang.foreign.Arena;
-import java.util.concurrent.atomic.AtomicLongArray;
 
 /**
  * What the ranks of a group share: where each rank's memory lies, who has arrived at which meeting,
  * and the messages between any two.
  *
- * <p>A rank publishes its memory before it arrives, and reads what others published after all have
- * arrived, so the counters of arrivals order everything else.
+ * <p>A rank publishes its memory before it arrives at a meeting, and reads what others published
+ * after it.
  */
 final class CpuGroup {
-  /** Counters of different ranks are this far apart, not to share a cache line or its pair. */
+  /** What different ranks publish is this far apart, not to share a cache line or its pair. */
   private static final int STRIDE = 16;
 
   private static final long ALIGNMENT = 128;
 
-  private final int size;
-  private final AtomicLongArray arrivals;
+  private final Meetings meetings;
   private final long[] published;
   private final long[][] parts;
-  private final Waiter[] waiters;
   private final MessageQueue[][] queues;
   private final Arena arena = Arena.ofAuto();
   private final long[] staging;
@@ -33,31 +30,29 @@ final class CpuGroup {
    * @param stagingBytes of memory of each rank for what is exchanged by copy, twice
    */
   CpuGroup(long[] spinNanos, int messages, long stagingBytes, AbortSignal abort) {
-    this.size = spinNanos.length;
-    this.arrivals = new AtomicLongArray((size + 1) * STRIDE);
+    int size = spinNanos.length;
+    this.meetings = new Meetings(spinNanos, abort);
     this.published = new long[(size + 1) * STRIDE];
     this.parts = new long[size][];
-    this.waiters = new Waiter[size];
     this.staging = new long[size];
     this.stagingBytes = stagingBytes;
     for (int rank = 0; rank < size; rank++) {
-      waiters[rank] = new Waiter(spinNanos[rank], abort);
       staging[rank] = arena.allocate(2 * stagingBytes, ALIGNMENT).address();
     }
     this.queues = new MessageQueue[size][size];
     for (int from = 0; from < size; from++) {
       for (int to = 0; to < size; to++) {
-        queues[from][to] = new MessageQueue(waiters[from], waiters[to], messages);
+        queues[from][to] = new MessageQueue(meetings.waiter(from), meetings.waiter(to), messages);
       }
     }
   }
 
   int size() {
-    return size;
+    return meetings.size();
   }
 
-  Waiter waiter(int rank) {
-    return waiters[rank];
+  Meetings meetings() {
+    return meetings;
   }
 
   MessageQueue queue(int from, int to) {
@@ -85,29 +80,5 @@ final class CpuGroup {
 
   long[] parts(int rank) {
     return parts[rank];
-  }
-
-  /**
-   * Waits until every rank has arrived at a meeting.
-   *
-   * @param meeting counts up by one, on every rank
-   */
-  void meet(int rank, long meeting) {
-    arrivals.set((rank + 1) * STRIDE, meeting);
-    for (int peer = 0; peer < size; peer++) {
-      waiters[peer].wake();
-    }
-    if (!haveArrived(meeting)) {
-      waiters[rank].await(() -> haveArrived(meeting));
-    }
-  }
-
-  private boolean haveArrived(long meeting) {
-    for (int rank = 0; rank < size; rank++) {
-      if (arrivals.get((rank + 1) * STRIDE) < meeting) {
-        return false;
-      }
-    }
-    return true;
   }
 }

@@ -1,7 +1,7 @@
 package io.flotilla.kernels.cpu;
 
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
@@ -35,9 +35,39 @@ final class ExpertMixture {
     this.addition = addition;
   }
 
+  /** The rows of one expert at a time: its inputs, what is between its matrices, its outputs. */
+  private record Memory(Tensor gathered, Tensor projected, Tensor mixed, Tensor results) {
+    static Memory of(Buffer buffer, int rows, int hidden, int intermediate) {
+      long gathered = bytes(rows, hidden);
+      long projected = bytes(rows, 2 * intermediate);
+      long mixed = bytes(rows, intermediate);
+      return new Memory(
+          view(buffer.slice(0, gathered), rows, hidden),
+          view(buffer.slice(gathered, projected), rows, 2 * intermediate),
+          view(buffer.slice(gathered + projected, mixed), rows, intermediate),
+          view(buffer.slice(gathered + projected + mixed, gathered), rows, hidden));
+    }
+
+    private static Tensor view(Buffer memory, int rows, int columns) {
+      return Tensor.of(memory, TensorType.F32, rows, columns);
+    }
+
+    /** Whole cache lines. */
+    private static long bytes(int rows, int columns) {
+      return Math.ceilDiv(TensorType.F32.bytes((long) rows * columns), 64) * 64;
+    }
+  }
+
+  /** See {@link io.flotilla.kernels.Device#mixtureBytes}. */
+  static long bytes(int rows, int hidden, int intermediate) {
+    return 2 * Memory.bytes(rows, hidden)
+        + Memory.bytes(rows, 2 * intermediate)
+        + Memory.bytes(rows, intermediate);
+  }
+
   /** See {@link Ops#mixExperts}. */
-  void run(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+  void run(Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer buffer, Tensor out) {
+    Memory memory = Memory.of(buffer, x.rows(), x.columns(), layer.intermediateSize());
     int rows = x.rows();
     int experts = router.columns();
     float[] weights = new float[rows * experts];
@@ -159,24 +189,19 @@ final class ExpertMixture {
       int count,
       ExpertLayer layer,
       int expert,
-      ExpertMemory memory) {
+      Memory memory) {
     Tensor input = x;
     if (count < x.rows()) {
       input = memory.gathered().sliceRows(0, count);
       gather(x, chosen, input);
     }
-    int intermediate = layer.intermediateSize();
-    Tensor projected = view(memory.projected(), count, 2 * intermediate);
-    Tensor mixed = view(memory.mixed(), count, intermediate);
+    Tensor projected = memory.projected().sliceRows(0, count);
+    Tensor mixed = memory.mixed().sliceRows(0, count);
     Tensor results = memory.results().sliceRows(0, count);
     ops.linear(stream, input, layer.gateUps().get(expert), null, projected);
     ops.siluMultiply(stream, projected, mixed);
     ops.linear(stream, mixed, List.of(layer.downs().get(expert)), null, results);
     return results;
-  }
-
-  private static Tensor view(Tensor memory, int rows, int columns) {
-    return Tensor.of(memory.buffer(), TensorType.F32, rows, columns);
   }
 
   private void gather(Tensor x, int[] chosen, Tensor to) {

@@ -5,8 +5,8 @@ import static io.flotilla.kernels.cpu.NativeMemory.segment;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -192,7 +192,7 @@ final class ScalarOps implements Ops {
 
   @Override
   public void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     mixture.run(stream, x, router, layer, memory, out);
   }
 

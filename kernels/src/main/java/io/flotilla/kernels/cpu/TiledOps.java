@@ -2,8 +2,8 @@ package io.flotilla.kernels.cpu;
 
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.ExpertLayer;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
@@ -133,7 +133,7 @@ final class TiledOps implements Ops {
 
   @Override
   public void mixExperts(
-      Stream stream, Tensor x, Tensor router, ExpertLayer layer, ExpertMemory memory, Tensor out) {
+      Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     mixture.run(stream, x, router, layer, memory, out);
   }
 

@@ -6,6 +6,7 @@ import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import io.flotilla.model.layer.ShardLoader.Rows;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -47,17 +48,24 @@ public final class ExpertMlp implements FeedForward {
     String gate = name + "." + names.router + ".weight";
     this.router = List.of(loader.rows(gate, config.count(), hiddenSize, all));
     Share share = loader.isExpertParallel() ? loader.ranks().experts(config.count()) : all;
-    List<List<Tensor>> gateUps = new ArrayList<>();
-    List<Tensor> downs = new ArrayList<>();
+    Share columns =
+        loader.isExpertParallel()
+            ? new Share(0, config.intermediateSize())
+            : columns(config, loader.parallel());
+    List<Rows> inner = new ArrayList<>();
+    List<String> outer = new ArrayList<>();
     for (int expert = share.first(); expert < share.end(); expert++) {
       String prefix = name + ".experts." + expert + ".";
-      Expert loaded = new Expert(loader, config.intermediateSize(), hiddenSize);
-      gateUps.add(
-          List.of(
-              loaded.inner(prefix + names.gate + ".weight"),
-              loaded.inner(prefix + names.up + ".weight")));
-      downs.add(loaded.outer(prefix + names.down + ".weight"));
+      inner.add(new Rows(prefix + names.gate + ".weight", config.intermediateSize(), columns));
+      inner.add(new Rows(prefix + names.up + ".weight", config.intermediateSize(), columns));
+      outer.add(prefix + names.down + ".weight");
     }
+    List<Tensor> loaded = loader.rows(hiddenSize, inner);
+    List<List<Tensor>> gateUps = new ArrayList<>();
+    for (int i = 0; i < loaded.size(); i += 2) {
+      gateUps.add(loaded.subList(i, i + 2));
+    }
+    List<Tensor> downs = loader.columns(outer, hiddenSize, config.intermediateSize(), columns);
     this.experts =
         new ExpertLayer(gateUps, downs, share.first(), config.perToken(), config.normalised());
     Collectives context = loader.ranks().context();
@@ -67,19 +75,10 @@ public final class ExpertMlp implements FeedForward {
             : null;
   }
 
-  /** Loads an expert's matrices: whole ones, or this rank's part. */
-  private record Expert(ShardLoader loader, int intermediateSize, int hiddenSize) {
-    Tensor inner(String name) {
-      return loader.isExpertParallel()
-          ? loader.rows(name, intermediateSize, hiddenSize, new Share(0, intermediateSize))
-          : loader.rowShard(name, intermediateSize, hiddenSize);
-    }
-
-    Tensor outer(String name) {
-      return loader.isExpertParallel()
-          ? loader.rows(name, hiddenSize, intermediateSize, new Share(0, hiddenSize))
-          : loader.columnShard(name, hiddenSize, intermediateSize);
-    }
+  /** This rank's part of each expert. */
+  private static Share columns(ExpertConfig config, TensorParallel parallel) {
+    int count = columns(config, parallel, false);
+    return new Share(parallel.rank() * count, count);
   }
 
   /**
@@ -105,7 +104,7 @@ public final class ExpertMlp implements FeedForward {
           stream,
           x,
           logits,
-          scratch.dispatch(),
+          scratch.exchange().dispatch(),
           (rows, router, results) -> mix(stream, rows, router, scratch, results),
           out);
     }
@@ -113,6 +112,6 @@ public final class ExpertMlp implements FeedForward {
   }
 
   private void mix(Stream stream, Tensor x, Tensor logits, Scratch scratch, Tensor out) {
-    ops.mixExperts(stream, x, logits, experts, scratch.experts(x.rows()), out);
+    ops.mixExperts(stream, x, logits, experts, scratch.mixture(), out);
   }
 }

@@ -1,12 +1,11 @@
 package io.flotilla.model.layer;
 
+import io.flotilla.checkpoint.ExpertConfig;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
-import io.flotilla.kernels.ExpertMemory;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,18 +22,16 @@ public final class Scratch {
   private final int experts;
   private final TensorType type;
   private final Buffer router;
-  private final Buffer gathered;
-  private final Buffer results;
+  private final Buffer mixture;
   private final ExchangeMemory exchange;
-  private final @Nullable DispatchMemory dispatch;
 
   /**
    * @param rows of the largest step
    * @param attention this rank's share of the heads
    * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
-   * @param experts of a layer; 0 in a dense model
-   * @param ranks that exchange activations
-   * @param dispatch null where no rows are sent to the ranks of their experts
+   * @param experts null in a dense model
+   * @param expertColumns this rank's share of the columns between the matrices of an expert
+   * @param exchange for what ranks exchange
    */
   public Scratch(
       Device device,
@@ -42,23 +39,25 @@ public final class Scratch {
       int hiddenSize,
       AttentionShape attention,
       int intermediateSize,
-      int experts,
-      StageRanks ranks,
-      @Nullable DispatchMemory dispatch) {
+      @Nullable ExpertConfig experts,
+      int expertColumns,
+      ExchangeMemory exchange) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
-    this.experts = experts;
-    int expertRows = experts == 0 ? 0 : rows;
-    this.router = device.allocate(TensorType.F32.bytes((long) expertRows * experts));
-    this.gathered = device.allocate(bytes(expertRows, hiddenSize));
-    this.results = device.allocate(bytes(expertRows, hiddenSize));
+    this.exchange = exchange;
+    this.experts = experts == null ? 0 : experts.count();
+    this.router = device.allocate(TensorType.F32.bytes((long) rows * this.experts));
+    this.mixture =
+        device.allocate(
+            experts == null
+                ? 0
+                : device.mixtureBytes(
+                    rows, hiddenSize, expertColumns, experts.count(), experts.perToken()));
     this.residual = device.allocate(TensorType.F32.bytes((long) rows * hiddenSize));
     this.normed = device.allocate(bytes(rows, hiddenSize));
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
         device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
-    this.dispatch = dispatch;
-    this.exchange = new ExchangeMemory(device, rows, attention, ranks);
     this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
   }
 
@@ -70,15 +69,8 @@ public final class Scratch {
         + projected.bytes()
         + mixed.bytes()
         + router.bytes()
-        + gathered.bytes()
-        + results.bytes()
-        + exchange.bytes()
-        + (dispatch == null ? 0 : dispatch.bytes());
-  }
-
-  /** What is sent to the ranks of experts, where it is. */
-  DispatchMemory dispatch() {
-    return Objects.requireNonNull(dispatch);
+        + mixture.bytes()
+        + exchange.bytes();
   }
 
   /** What ranks exchange inside a layer. */
@@ -116,17 +108,9 @@ public final class Scratch {
     return Tensor.of(router, TensorType.F32, rows, experts);
   }
 
-  /** Memory for the rows of one expert at a time. */
-  ExpertMemory experts(int rows) {
-    return new ExpertMemory(
-        view(gathered, rows, hiddenSize),
-        whole(projected),
-        whole(mixed),
-        view(results, rows, hiddenSize));
-  }
-
-  private Tensor whole(Buffer buffer) {
-    return Tensor.of(buffer, type, 1, Math.toIntExact(buffer.bytes() / type.bytes(1)));
+  /** What experts are mixed in. */
+  Buffer mixture() {
+    return mixture;
   }
 
   private long bytes(int rows, int columns) {

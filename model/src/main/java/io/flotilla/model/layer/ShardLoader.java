@@ -151,8 +151,31 @@ public final class ShardLoader {
    */
   public Tensor columnShard(String name, int rows, int columns) {
     int share = parallel.share(columns, "columns of " + name);
-    MatrixSource whole = matrix(name, rows, columns);
-    TensorType type = type(whole);
+    return columns(List.of(name), rows, columns, new Share(parallel.rank() * share, share))
+        .getFirst();
+  }
+
+  /**
+   * Some columns of matrices {@code [rows, columns]}, brought to the device together.
+   *
+   * @throws CheckpointException when one is missing or has another shape
+   * @throws IllegalArgumentException when the columns are no whole blocks
+   */
+  public List<Tensor> columns(List<String> names, int rows, int columns, Share share) {
+    List<MatrixSource> parts = new ArrayList<>();
+    for (String name : names) {
+      MatrixSource whole = matrix(name, rows, columns);
+      requireWholeBlocks(name, columns, share.count(), type(whole));
+      parts.add(whole.sliceColumns(share.first(), share.count()));
+    }
+    List<Tensor> loaded = device.load(parts);
+    for (int i = 0; i < loaded.size(); i++) {
+      mapped.put(names.get(i), rows * loaded.get(i).type().bytes(share.count()));
+    }
+    return loaded;
+  }
+
+  private void requireWholeBlocks(String name, int columns, int share, TensorType type) {
     int block = type.blockElements();
     if (share % block != 0) {
       throw new IllegalArgumentException(
@@ -160,10 +183,6 @@ public final class ShardLoader {
                   + " of %d (%s): use fewer ranks, or a file of another type")
               .formatted(parallel.size(), columns, name, share, block, type));
     }
-    MatrixSource part = whole.sliceColumns(parallel.rank() * share, share);
-    Tensor loaded = device.load(List.of(part)).getFirst();
-    mapped.put(name, rows * loaded.type().bytes(share));
-    return loaded;
   }
 
   /**

@@ -1,0 +1,37 @@
+package io.flotilla.generation;
+
+/**
+ * What a plan is made for.
+ *
+ * @param name for people
+ * @param devices that ranks can have, one each
+ * @param deviceMemory bytes each has; 0 where all share the memory of this host
+ * @param speed of one device, or where {@code deviceMemory} is 0 of all together
+ */
+public record Machine(String name, int devices, long deviceMemory, Speed speed) {
+  /**
+   * What bounds a step from below; 0 where it is not known.
+   *
+   * @param readBytes of memory a second
+   * @param linkBytes a second from one device to another
+   * @param multiplyAdds a second
+   */
+  public record Speed(double readBytes, double linkBytes, double multiplyAdds) {
+    /** Nothing is known. */
+    public static final Speed UNKNOWN = new Speed(0, 0, 0);
+
+    /** Whether every part is known. */
+    public boolean isKnown() {
+      return readBytes > 0 && linkBytes > 0 && multiplyAdds > 0;
+    }
+
+    Speed dividedBy(int ranks) {
+      return new Speed(readBytes / ranks, linkBytes / ranks, multiplyAdds / ranks);
+    }
+  }
+
+  /** The speed of one of some ranks. */
+  Speed rankSpeed(int ranks) {
+    return deviceMemory == 0 ? speed.dividedBy(ranks) : speed;
+  }
+}

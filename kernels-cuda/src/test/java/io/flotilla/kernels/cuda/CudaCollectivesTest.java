@@ -1,0 +1,250 @@
+package io.flotilla.kernels.cuda;
+
+import static io.flotilla.kernels.TensorType.BF16;
+import static io.flotilla.kernels.TensorType.F32;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.flotilla.kernels.AbortSignal;
+import io.flotilla.kernels.CollectiveAbortedException;
+import io.flotilla.kernels.Collectives;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Ranks that exchange GPU memory: several on one GPU, and on two where there are two. */
+@Timeout(60)
+class CudaCollectivesTest {
+  private static final int ROUNDS = 30;
+
+  private final AbortSignal abort = new AbortSignal();
+
+  /** What a rank does; values are small integers, so that sums are exact in bf16 too. */
+  private interface Work {
+    void run(Device device, Stream stream, Collectives ranks) throws InterruptedException;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,0,0", "0,1", "0,1,0,1"})
+  void sums(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          for (int round = 0; round < ROUNDS; round++) {
+            int rows = 1 + round * 37 % 300;
+            boolean narrow = round % 2 == 0;
+            Tensor tensor = Tensor.allocate(device, narrow ? BF16 : F32, rows, 512);
+            fill(stream, tensor, index -> (ranks.rank() + 1) * (index % 8));
+            ranks.allReduce(stream, tensor);
+            ranks.allReduce(stream, tensor);
+            int total = ranks.size() * (ranks.size() + 1) / 2 * ranks.size();
+            expect(stream, tensor, index -> total * (index % 8));
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,0,0", "0,1", "0,1,0,1"})
+  void gathersScattersAndTells(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          int size = ranks.size();
+          for (int round = 0; round < ROUNDS; round++) {
+            int count = 8 + round * 8;
+            Tensor mine = Tensor.allocate(device, F32, 1, count);
+            Tensor all = Tensor.allocate(device, F32, size, count);
+            fill(stream, mine, index -> ranks.rank() * 100 + index);
+            ranks.allGather(stream, mine.buffer(), all.buffer());
+            expect(stream, all, index -> index / count * 100 + index % count);
+            ranks.reduceScatter(stream, all, mine);
+            expect(stream, mine, index -> size * (ranks.rank() * 100 + index));
+            fill(stream, mine, index -> ranks.rank() + index);
+            int root = round % size;
+            ranks.broadcast(stream, mine.buffer(), root);
+            expect(stream, mine, index -> root + index);
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,0,0", "0,1", "0,1,0,1"})
+  void exchangesParts(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          int size = ranks.size();
+          // Rank r sends 4 (1 + r + s) bytes to rank s.
+          long[] sent = new long[size];
+          long total = 0;
+          for (int peer = 0; peer < size; peer++) {
+            sent[peer] = 4L * (1 + ranks.rank() + peer);
+            total += sent[peer];
+          }
+          Tensor from = Tensor.allocate(device, F32, 1, (int) total / 4);
+          Tensor to = Tensor.allocate(device, F32, 1, (int) total / 4);
+          fill(stream, from, index -> ranks.rank() * 1000 + index);
+          ranks.allToAll(stream, from.buffer(), sent, to.buffer(), sent);
+          List<Integer> wanted = new ArrayList<>();
+          for (int peer = 0; peer < size; peer++) {
+            int offset = 0;
+            for (int before = 0; before < ranks.rank(); before++) {
+              offset += 1 + peer + before;
+            }
+            for (int i = 0; i < 1 + peer + ranks.rank(); i++) {
+              wanted.add(peer * 1000 + offset + i);
+            }
+          }
+          expect(stream, to, wanted::get);
+        });
+  }
+
+  /** More messages than may be on their way, of different lengths. */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,1"})
+  void sendsInOrder(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          for (int round = 0; round < ROUNDS; round++) {
+            Tensor tensor = Tensor.allocate(device, F32, 1, 1 + round * 500);
+            int number = round;
+            if (ranks.rank() == 0) {
+              fill(stream, tensor, index -> number + index);
+              ranks.send(stream, tensor.buffer(), 1);
+              fill(stream, tensor, _ -> -1);
+            } else {
+              ranks.receive(stream, tensor.buffer(), 0);
+              expect(stream, tensor, index -> number + index);
+            }
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0"})
+  void endsItsWaitsWhenAborted(String ids) {
+    List<Throwable> thrown =
+        failures(
+            ids,
+            (device, stream, ranks) -> {
+              Tensor tensor = Tensor.allocate(device, F32, 1, 8);
+              if (ranks.rank() == 0) {
+                ranks.allReduce(stream, tensor);
+              } else {
+                Thread.sleep(100);
+                abort.raise();
+              }
+            });
+    assertEquals(1, thrown.size());
+    assertInstanceOf(CollectiveAbortedException.class, thrown.getFirst());
+  }
+
+  private void run(String ids, Work work) {
+    List<Throwable> thrown = failures(ids, work);
+    if (!thrown.isEmpty()) {
+      throw new AssertionError("a rank failed", thrown.getFirst());
+    }
+  }
+
+  private List<Throwable> failures(String ids, Work work) {
+    CudaDeviceProvider provider = new CudaDeviceProvider();
+    Optional<String> obstacle = provider.obstacle();
+    assumeTrue(obstacle.isEmpty(), () -> "needs a GPU: " + obstacle.orElse(""));
+    assumeTrue(!ids.contains("1") || CudaSetup.find().devices() > 1, "needs two GPUs");
+    List<Device> devices = new ArrayList<>();
+    for (String id : ids.split(",", -1)) {
+      devices.add(provider.open(Integer.parseInt(id)));
+    }
+    List<Collectives> sides = provider.interconnect().connect(devices, 3, abort);
+    List<Throwable> thrown = new ArrayList<>();
+    CountDownLatch running = new CountDownLatch(devices.size());
+    List<Thread> threads = new ArrayList<>();
+    for (int rank = 0; rank < devices.size(); rank++) {
+      Device device = devices.get(rank);
+      Collectives side = sides.get(rank);
+      threads.add(
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    try (device) {
+                      try (Stream stream = device.openStream()) {
+                        work.run(device, stream, side);
+                      } catch (Throwable cause) {
+                        synchronized (thrown) {
+                          thrown.add(cause);
+                        }
+                        abort.raise();
+                      }
+                      running.countDown();
+                      running.await();
+                    } catch (InterruptedException _) {
+                      Thread.currentThread().interrupt();
+                    }
+                  }));
+    }
+    for (Thread thread : threads) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+    return thrown;
+  }
+
+  private interface Values {
+    int at(int index);
+  }
+
+  private static void fill(Stream stream, Tensor tensor, Values values) {
+    int count = tensor.rows() * tensor.columns();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(tensor.type().bytes(count), 16);
+      for (int i = 0; i < count; i++) {
+        if (tensor.type() == F32) {
+          host.setAtIndex(JAVA_FLOAT, i, values.at(i));
+        } else {
+          int bits = Float.floatToRawIntBits(values.at(i)) >>> 16;
+          host.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) bits);
+        }
+      }
+      // A rank is late now and then.
+      if (new Random().nextInt(8) == 0) {
+        LockSupport.parkNanos(200_000);
+      }
+      stream.upload(host, tensor.buffer());
+      stream.synchronize();
+    }
+  }
+
+  private static void expect(Stream stream, Tensor tensor, Values values) {
+    int count = tensor.rows() * tensor.columns();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(tensor.type().bytes(count), 16);
+      stream.download(tensor.buffer(), host);
+      stream.synchronize();
+      for (int i = 0; i < count; i++) {
+        float value =
+            tensor.type() == F32
+                ? host.getAtIndex(JAVA_FLOAT, i)
+                : Float.intBitsToFloat(host.getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
+        assertEquals(values.at(i), value, "element " + i);
+      }
+    }
+  }
+}
