@@ -35,7 +35,7 @@ final class DeviceChoices {
   DeviceChoices(TokenSampling sampling, Device device, Arena arena, int slots) {
     this.sampling = sampling;
     this.rows = new StagedBytes(device, arena, slots * sampling.rowBytes());
-    this.edits = new StagedBytes(device, arena, slots * MOST_EDITS * sampling.editBytes());
+    this.edits = new StagedBytes(device, arena, (long) slots * MOST_EDITS * sampling.editBytes());
   }
 
   /** Bytes on host and device. */

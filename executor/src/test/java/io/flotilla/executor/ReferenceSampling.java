@@ -183,7 +183,7 @@ final class ReferenceSampling implements TokenSampling {
         .max(
             Comparator.<Integer>comparingDouble(
                     id -> value(row[id], largest, choice) + gumbel(choice.noiseKey(), id))
-                .thenComparing(id -> -id))
+                .thenComparingInt(id -> -id))
         .orElseThrow();
   }
 

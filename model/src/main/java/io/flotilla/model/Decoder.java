@@ -13,7 +13,7 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.DecoderLayer;
-import io.flotilla.model.layer.DispatchMemory;
+import io.flotilla.model.layer.ExchangeMemory;
 import io.flotilla.model.layer.ExpertMlp;
 import io.flotilla.model.layer.RmsNorm;
 import io.flotilla.model.layer.RopeTables;
@@ -74,8 +74,7 @@ final class Decoder implements CausalLm {
             intermediateColumns(config, parallel, loader.isExpertParallel()),
             experts,
             experts == null ? 0 : ExpertMlp.columns(experts, parallel, loader.isExpertParallel()),
-            loader.ranks(),
-            DispatchMemory.of(loader, limits.maxRows(), config));
+            ExchangeMemory.of(loader, config, attention, limits.maxRows()));
     this.footprint =
         new Footprint(
             loader.widenedBytes(),

@@ -9,7 +9,7 @@ import io.flotilla.kernels.TensorType;
 import org.jspecify.annotations.Nullable;
 
 /** What {@link ExpertDispatch} sends and receives, for the step with the most rows. */
-public final class DispatchMemory {
+final class DispatchMemory {
   private final Tensor chosen;
   private final Tensor counts;
   private final Buffer allCounts;
@@ -33,7 +33,7 @@ public final class DispatchMemory {
   }
 
   /** The memory of a rank; null where it sends no rows to the ranks of their experts. */
-  public static @Nullable DispatchMemory of(ShardLoader loader, int rows, ModelConfig config) {
+  static @Nullable DispatchMemory of(ShardLoader loader, int rows, ModelConfig config) {
     int ranks = loader.ranks().context().size();
     ExpertConfig experts = config.experts();
     if (ranks == 1 || experts == null || !loader.isExpertParallel()) {

@@ -1,28 +1,34 @@
 package io.flotilla.model.layer;
 
+import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the ranks of a stage exchange inside a layer: allocated once for the largest step and shared
  * by all layers. Where ranks do not exchange something, it has no memory.
  */
-final class ExchangeMemory {
+public final class ExchangeMemory {
   private final TensorType type;
   private final Buffer packed;
   private final Buffer gathered;
   private final Buffer computed;
   private final Buffer received;
+  private final @Nullable DispatchMemory dispatch;
 
-  /**
-   * @param rows of the largest step
-   * @param attention this rank's share of the heads
-   */
-  ExchangeMemory(Device device, int rows, AttentionShape attention, StageRanks ranks) {
+  private ExchangeMemory(
+      Device device,
+      StageRanks ranks,
+      AttentionShape attention,
+      int rows,
+      @Nullable DispatchMemory dispatch) {
     this.type = device.activationType();
+    this.dispatch = dispatch;
     long keyRows = ranks.keys().size() == 1 ? 0 : rows;
     long contextRows = ranks.context().size() == 1 ? 0 : rows;
     long keyParts = keyRows * ranks.keys().size();
@@ -39,9 +45,30 @@ final class ExchangeMemory {
     this.received = device.allocate(TensorType.F32.bytes(parts));
   }
 
+  /**
+   * The memory of a rank.
+   *
+   * @param attention this rank's share of the heads
+   * @param rows of the largest step
+   */
+  public static ExchangeMemory of(
+      ShardLoader loader, ModelConfig config, AttentionShape attention, int rows) {
+    DispatchMemory dispatch = DispatchMemory.of(loader, rows, config);
+    return new ExchangeMemory(loader.device(), loader.ranks(), attention, rows, dispatch);
+  }
+
   /** Bytes allocated. */
   long bytes() {
-    return packed.bytes() + gathered.bytes() + computed.bytes() + received.bytes();
+    return packed.bytes()
+        + gathered.bytes()
+        + computed.bytes()
+        + received.bytes()
+        + (dispatch == null ? 0 : dispatch.bytes());
+  }
+
+  /** What is sent to the ranks of experts, where it is. */
+  DispatchMemory dispatch() {
+    return Objects.requireNonNull(dispatch);
   }
 
   /** What this rank gives to all, without gaps between rows. */

@@ -104,7 +104,7 @@ public final class ExpertMlp implements FeedForward {
           stream,
           x,
           logits,
-          scratch.dispatch(),
+          scratch.exchange().dispatch(),
           (rows, router, results) -> mix(stream, rows, router, scratch, results),
           out);
     }

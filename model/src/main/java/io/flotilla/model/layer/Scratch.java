@@ -6,7 +6,6 @@ import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,7 +24,6 @@ public final class Scratch {
   private final Buffer router;
   private final Buffer mixture;
   private final ExchangeMemory exchange;
-  private final @Nullable DispatchMemory dispatch;
 
   /**
    * @param rows of the largest step
@@ -33,8 +31,7 @@ public final class Scratch {
    * @param intermediateSize this rank's share of the MLP or of an expert, whichever is wider
    * @param experts null in a dense model
    * @param expertColumns this rank's share of the columns between the matrices of an expert
-   * @param ranks that exchange activations
-   * @param dispatch null where no rows are sent to the ranks of their experts
+   * @param exchange for what ranks exchange
    */
   public Scratch(
       Device device,
@@ -44,10 +41,10 @@ public final class Scratch {
       int intermediateSize,
       @Nullable ExpertConfig experts,
       int expertColumns,
-      StageRanks ranks,
-      @Nullable DispatchMemory dispatch) {
+      ExchangeMemory exchange) {
     this.type = device.activationType();
     this.hiddenSize = hiddenSize;
+    this.exchange = exchange;
     this.experts = experts == null ? 0 : experts.count();
     this.router = device.allocate(TensorType.F32.bytes((long) rows * this.experts));
     this.mixture =
@@ -61,8 +58,6 @@ public final class Scratch {
     this.delta = device.allocate(bytes(rows, hiddenSize));
     this.projected =
         device.allocate(bytes(rows, Math.max(attention.qkvColumns(), 2 * intermediateSize)));
-    this.dispatch = dispatch;
-    this.exchange = new ExchangeMemory(device, rows, attention, ranks);
     this.mixed = device.allocate(bytes(rows, Math.max(attention.queryColumns(), intermediateSize)));
   }
 
@@ -75,13 +70,7 @@ public final class Scratch {
         + mixed.bytes()
         + router.bytes()
         + mixture.bytes()
-        + exchange.bytes()
-        + (dispatch == null ? 0 : dispatch.bytes());
-  }
-
-  /** What is sent to the ranks of experts, where it is. */
-  DispatchMemory dispatch() {
-    return Objects.requireNonNull(dispatch);
+        + exchange.bytes();
   }
 
   /** What ranks exchange inside a layer. */
