@@ -142,8 +142,8 @@ INLINE void fill_panel(const struct linear_tile *t, enum type type, int64_t outp
   }
 }
 
-/* Four rows times a tile of widened outputs. */
-INLINE void multiply_tile(const struct linear_tile *t, const float *panel, int64_t row,
+/* Four rows times a tile of widened outputs. One copy for all types, whose sums stay in registers. */
+static __attribute__((noinline)) void multiply_tile(const struct linear_tile *t, const float *panel, int64_t row,
                           int64_t output, int64_t outputs) {
   lanes sums[TILE_ROWS][TILE_OUTPUTS];
 #pragma GCC unroll 4
@@ -207,33 +207,56 @@ INLINE void many_rows(const struct linear_tile *t, enum type type) {
   }
 }
 
-INLINE void multiply(const struct linear_tile *t, enum type type) {
-  if (t->rows > FEW_ROWS) {
-    many_rows(t, type);
-  } else if (t->rows > 4) {
-    few_rows(t, type, 8, LANES == 16 ? 2 : 1);
-  } else if (t->rows > 2) {
-    few_rows(t, type, 4, LANES == 16 ? 4 : 2);
-  } else if (t->rows > 1) {
-    few_rows(t, type, 2, 4);
-  } else {
-    few_rows(t, type, 1, 4);
+/* A function for each type and number of rows: in a larger one the compiler spills sums. */
+#define FEW(type, rows, outputs)                                                                   \
+  static __attribute__((noinline)) void few_##type##_##rows(const struct linear_tile *t) {         \
+    few_rows(t, type, rows, outputs);                                                              \
   }
-}
+
+#define PRODUCTS(type)                                                                             \
+  FEW(type, 1, 4)                                                                                  \
+  FEW(type, 2, 4)                                                                                  \
+  FEW(type, 4, LANES == 16 ? 4 : 2)                                                                \
+  FEW(type, 8, LANES == 16 ? 2 : 1)                                                                \
+  static void multiply_##type(const struct linear_tile *t) {                                       \
+    if (t->rows > FEW_ROWS) {                                                                      \
+      many_rows(t, type);                                                                          \
+    } else if (t->rows > 4) {                                                                      \
+      few_##type##_8(t);                                                                           \
+    } else if (t->rows > 2) {                                                                      \
+      few_##type##_4(t);                                                                           \
+    } else if (t->rows > 1) {                                                                      \
+      few_##type##_2(t);                                                                           \
+    } else {                                                                                       \
+      few_##type##_1(t);                                                                           \
+    }                                                                                              \
+  }
+
+PRODUCTS(F32)
+PRODUCTS(F16)
+PRODUCTS(BF16)
+PRODUCTS(Q8_0)
+PRODUCTS(Q4_0)
+PRODUCTS(Q4_1)
+PRODUCTS(Q5_0)
+PRODUCTS(Q5_1)
+PRODUCTS(Q4_K)
+PRODUCTS(Q5_K)
+PRODUCTS(Q6_K)
 
 void flotilla_linear(const struct linear_tile *t) {
   switch (t->type) {
-  case F32: multiply(t, F32); break;
-  case F16: multiply(t, F16); break;
-  case BF16: multiply(t, BF16); break;
-  case Q8_0: multiply(t, Q8_0); break;
-  case Q4_0: multiply(t, Q4_0); break;
-  case Q4_1: multiply(t, Q4_1); break;
-  case Q5_0: multiply(t, Q5_0); break;
-  case Q5_1: multiply(t, Q5_1); break;
-  case Q4_K: multiply(t, Q4_K); break;
-  case Q5_K: multiply(t, Q5_K); break;
-  case Q6_K: multiply(t, Q6_K); break;
+  case F32: multiply_F32(t); break;
+  case F16: multiply_F16(t); break;
+  case BF16: multiply_BF16(t); break;
+  case Q8_0: multiply_Q8_0(t); break;
+  case Q4_0: multiply_Q4_0(t); break;
+  case Q4_1: multiply_Q4_1(t); break;
+  case Q5_0: multiply_Q5_0(t); break;
+  case Q5_1: multiply_Q5_1(t); break;
+  case Q4_K: multiply_Q4_K(t); break;
+  case Q5_K: multiply_Q5_K(t); break;
+  case Q6_K: multiply_Q6_K(t); break;
   default: __builtin_unreachable();
   }
 }
