@@ -43,6 +43,42 @@ void flotilla_normalise(const struct row *r) {
   }
 }
 
+/* Adds up floats that lie at several addresses, in their order, and stores the sums at several. */
+struct sum {
+  int64_t sources;
+  int64_t targets;
+  int64_t offset; /* bytes to add to each address */
+  int64_t count;  /* floats */
+  char *addresses[]; /* sources, then targets */
+};
+
+INLINE float *summand(const struct sum *s, int64_t index) {
+  return (float *)(s->addresses[index] + s->offset);
+}
+
+void flotilla_sum(const struct sum *s) {
+  int64_t whole = s->count / LANES * LANES;
+  int64_t all = s->sources + s->targets;
+  for (int64_t i = 0; i < whole; i += LANES) {
+    lanes value = LOAD(summand(s, 0) + i);
+    for (int64_t source = 1; source < s->sources; source++) {
+      value = ADD(value, LOAD(summand(s, source) + i));
+    }
+    for (int64_t target = s->sources; target < all; target++) {
+      STORE(summand(s, target) + i, value);
+    }
+  }
+  for (int64_t i = whole; i < s->count; i++) {
+    float value = summand(s, 0)[i];
+    for (int64_t source = 1; source < s->sources; source++) {
+      value += summand(s, source)[i];
+    }
+    for (int64_t target = s->sources; target < all; target++) {
+      summand(s, target)[i] = value;
+    }
+  }
+}
+
 INLINE lanes silu(lanes x) {
   return DIVIDE(x, ADD(exponential(SUBTRACT(ZERO(), x)), BROADCAST(1.0f)));
 }

@@ -2,7 +2,7 @@
 module io.flotilla.kernels {
   requires static transitive org.jspecify;
   requires org.slf4j;
-  requires jdk.incubator.vector;
+  requires static jdk.incubator.vector;
 
   exports io.flotilla.kernels;
   exports io.flotilla.kernels.cpu;

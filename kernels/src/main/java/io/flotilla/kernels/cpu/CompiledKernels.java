@@ -28,7 +28,7 @@ final class CompiledKernels implements TileKernels {
   private static final int QUERIES = 4;
   private static final int CHUNK = TiledAttention.CHUNK;
   private static final long WIDEST_VECTOR = 64;
-  private static final long ARGUMENT_BYTES = 256;
+  private static final long ARGUMENT_BYTES = 4096;
 
   private final MethodHandle linear;
   private final MethodHandle attention;
@@ -37,6 +37,7 @@ final class CompiledKernels implements TileKernels {
   private final MethodHandle normalise;
   private final MethodHandle gate;
   private final MethodHandle rotateHalves;
+  private final MethodHandle sum;
   private final WorkerMemory panels;
   private final WorkerMemory attentions;
   private final ThreadLocal<MemorySegment> arguments;
@@ -52,6 +53,7 @@ final class CompiledKernels implements TileKernels {
     this.normalise = link(library, "normalise");
     this.gate = link(library, "gate");
     this.rotateHalves = link(library, "rotate_halves");
+    this.sum = link(library, "sum");
     this.panels = new WorkerMemory(workers, arena);
     this.attentions = new WorkerMemory(workers, arena);
     this.arguments = ThreadLocal.withInitial(() -> arena.allocate(ARGUMENT_BYTES, WIDEST_VECTOR));
@@ -165,6 +167,18 @@ final class CompiledKernels implements TileKernels {
   @Override
   public void rotateHalves(long head, long angles, int pairs) {
     call(rotateHalves, head, 0, angles, pairs);
+  }
+
+  /** See {@link Summation#sum}. */
+  void sum(long[] from, long[] to, long offset, long count) {
+    long[] fields = new long[4 + from.length + to.length];
+    fields[0] = from.length;
+    fields[1] = to.length;
+    fields[2] = offset;
+    fields[3] = count;
+    System.arraycopy(from, 0, fields, 4, from.length);
+    System.arraycopy(to, 0, fields, 4 + from.length, to.length);
+    call(sum, fields);
   }
 
   private void call(MethodHandle function, long... fields) {

@@ -23,9 +23,10 @@ record OpsSelection(Ops ops, Summation summation, String name, String reason, bo
   }
 
   private static OpsSelection compiled(CompiledLibrary library, ThreadTeam team, Arena arena) {
+    CompiledKernels kernels = new CompiledKernels(library.symbols(), team.threads(), arena);
     return new OpsSelection(
-        new TiledOps(team, new CompiledKernels(library.symbols(), team.threads(), arena)),
-        hasVectors() ? VectorSummation::sum : Summation::scalar,
+        new TiledOps(team, kernels),
+        kernels::sum,
         library.instructions(),
         "kernels compiled for " + library.instructions(),
         true);
@@ -33,7 +34,7 @@ record OpsSelection(Ops ops, Summation summation, String name, String reason, bo
 
   /** The operations on the Vector API where this Java and this processor have it. */
   static OpsSelection vector(ThreadTeam team, Arena arena) {
-    if (!hasVectors()) {
+    if (ModuleLayer.boot().findModule(VECTOR_MODULE).isEmpty()) {
       return scalar(
           team, "module " + VECTOR_MODULE + " is missing; add --add-modules " + VECTOR_MODULE);
     }
@@ -52,10 +53,6 @@ record OpsSelection(Ops ops, Summation summation, String name, String reason, bo
   /** The scalar operations, whatever the processor has. */
   static OpsSelection scalar(ThreadTeam team, String reason) {
     return new OpsSelection(new ScalarOps(team), Summation::scalar, "scalar", reason, false);
-  }
-
-  private static boolean hasVectors() {
-    return ModuleLayer.boot().findModule(VECTOR_MODULE).isPresent();
   }
 
   /** Apart, because it cannot be loaded where the module is missing. */
