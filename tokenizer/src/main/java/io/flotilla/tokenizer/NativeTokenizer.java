@@ -100,7 +100,8 @@ final class NativeTokenizer implements Tokenizer {
       TokenizersLibrary.LIB.disablePadding(handle);
       return handle;
     } catch (CharacterCodingException | RuntimeException e) {
-      throw new TokenizerException(source + " is no usable tokenizer: " + e.getMessage(), e);
+      throw new TokenizerException(
+          source + " is corrupt or no tokenizer: " + e.getMessage() + "; fetch it again", e);
     }
   }
 

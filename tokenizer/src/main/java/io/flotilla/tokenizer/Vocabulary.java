@@ -27,7 +27,8 @@ final class Vocabulary {
   private Vocabulary() {}
 
   /**
-   * Reads the tokens of a {@code tokenizer.json} without building its tree.
+   * Reads the tokens of a {@code tokenizer.json} without building its tree, and no further: the
+   * merges that follow are half of a large file, and the native library reads them.
    *
    * @throws TokenizerException when it is no JSON or has no vocabulary
    */
@@ -37,12 +38,17 @@ final class Vocabulary {
       if (parser.nextToken() != JsonToken.START_OBJECT) {
         throw new TokenizerException(source + " is no JSON object");
       }
-      while (parser.nextToken() == JsonToken.PROPERTY_NAME) {
+      boolean hasAdded = false;
+      boolean isRead = false;
+      while (!isRead && parser.nextToken() == JsonToken.PROPERTY_NAME) {
         String name = parser.currentName();
         parser.nextToken();
         switch (name) {
-          case "model" -> vocabulary.readModel(parser);
-          case "added_tokens" -> vocabulary.readAddedTokens(parser);
+          case "model" -> isRead = vocabulary.readModel(parser, hasAdded);
+          case "added_tokens" -> {
+            vocabulary.readAddedTokens(parser);
+            hasAdded = true;
+          }
           default -> parser.skipChildren();
         }
       }
@@ -56,10 +62,14 @@ final class Vocabulary {
     return vocabulary;
   }
 
-  private void readModel(JsonParser parser) {
+  /**
+   * @param last whether nothing but the vocabulary is left to be read
+   * @return whether it was read, and the parser was left behind it
+   */
+  private boolean readModel(JsonParser parser, boolean last) {
     if (parser.currentToken() != JsonToken.START_OBJECT) {
       parser.skipChildren();
-      return;
+      return false;
     }
     while (parser.nextToken() == JsonToken.PROPERTY_NAME) {
       boolean isVocabulary = parser.currentName().equals("vocab");
@@ -71,7 +81,11 @@ final class Vocabulary {
       } else {
         parser.skipChildren();
       }
+      if (last && isVocabulary) {
+        return true;
+      }
     }
+    return false;
   }
 
   private void readIdByToken(JsonParser parser) {

@@ -183,6 +183,6 @@ class NativeTokenizerTest {
     Files.write(folder.resolve("tokenizer.json"), Arrays.copyOf(whole, whole.length / 2));
     assertThatThrownBy(() -> Tokenizer.load(folder))
         .isInstanceOf(TokenizerException.class)
-        .hasMessageContaining("tokenizer.json is corrupt");
+        .hasMessageContaining("tokenizer.json is corrupt", "fetch it again");
   }
 }
