@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * so that one sees the other. The caller waits for the last tile in the same way.
  */
 final class ThreadTeam implements AutoCloseable {
-  static final long SPIN_NANOS = 50_000;
+  static final long SPIN_NANOS = 500_000;
 
   /** Counters of different workers are this far apart, not to share a cache line or its pair. */
   private static final int COUNTER_STRIDE = 16;

@@ -6,7 +6,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Cuts matrix products into tiles: some outputs of one matrix, for all rows. */
 final class TiledLinear {
-  private static final int TILES_PER_THREAD = 4;
+  private static final int TILES_PER_THREAD = 8;
 
   /** Tiles have a multiple of this many outputs, but for a matrix's last. */
   private static final int GRANULE = 4;
