@@ -82,6 +82,7 @@ final class StepBatch {
     int shared = split.ranks() == 1 ? 0 : sequences.size();
     int row = 0;
     int runs = 0;
+    int prompts = 0;
     for (Run run : split.runs()) {
       if (run.rank() == rank) {
         SequenceStep sequence = sequences.get(run.sequence());
@@ -90,6 +91,7 @@ final class StepBatch {
         writeRows(row, run, runs, sequence, slots[sequence.slot()]);
         row += run.count();
         runs++;
+        prompts += run.count() > 1 ? 1 : 0;
       }
     }
     boolean single = split.ranks() == 1 && row == sequences.size();
@@ -108,6 +110,7 @@ final class StepBatch {
         new AttentionBatch(
             row,
             padded,
+            prompts,
             rowSequences.upload(stream, 1, row),
             positions.upload(stream, 1, row),
             firstRows.upload(stream, 1, padded + 1),

@@ -6,6 +6,7 @@ package io.flotilla.kernels;
  *
  * @param rows rows of this step, all sequences together
  * @param sequences sequences of this step
+ * @param prompts of them those of several rows, at most
  * @param rowSequences {@code [1, rows]}: the index of each row's sequence
  * @param positions {@code [1, rows]}: each row's position in its sequence, from 0
  * @param firstRows {@code [1, sequences + 1]}: the first row of each sequence, then {@code rows}
@@ -14,7 +15,19 @@ package io.flotilla.kernels;
 public record AttentionBatch(
     int rows,
     int sequences,
+    int prompts,
     Tensor rowSequences,
     Tensor positions,
     Tensor firstRows,
-    Tensor blockTables) {}
+    Tensor blockTables) {
+  /** A batch of which any sequence may have several rows. */
+  public AttentionBatch(
+      int rows,
+      int sequences,
+      Tensor rowSequences,
+      Tensor positions,
+      Tensor firstRows,
+      Tensor blockTables) {
+    this(rows, sequences, sequences, rowSequences, positions, firstRows, blockTables);
+  }
+}

@@ -122,7 +122,8 @@ final class CudaAttention {
     arguments.set(JAVA_LONG, 88, out.stride());
     boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM;
     int tile = warpgroups ? HOPPER_TILE : PREFILL_TILE;
-    int tiles = Math.ceilDiv(batch.rows(), tile) + batch.sequences();
+    // Blocks that find no tile cost as much as a small one's work, and most sequences are decoded.
+    int tiles = Math.ceilDiv(batch.rows(), tile) + batch.prompts();
     // The queries, and two tiles each of keys and values.
     int shared = 5 * tile * shape.headDim() * 2;
     launcher.launch(

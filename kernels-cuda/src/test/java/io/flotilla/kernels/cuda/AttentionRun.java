@@ -86,8 +86,10 @@ final class AttentionRun {
     Pair at = devices.integers(1, positions);
     Pair first = devices.integers(1, firstRows);
     Pair blocks = devices.integers(counts.length, tables);
+    int prompts = (int) Arrays.stream(counts).filter(count -> count > 1).count();
     AttentionBatch onGpu =
-        new AttentionBatch(rows, counts.length, ofRows.gpu(), at.gpu(), first.gpu(), blocks.gpu());
+        new AttentionBatch(
+            rows, counts.length, prompts, ofRows.gpu(), at.gpu(), first.gpu(), blocks.gpu());
     AttentionBatch onCpu =
         new AttentionBatch(rows, counts.length, ofRows.cpu(), at.cpu(), first.cpu(), blocks.cpu());
     return run(rows, onGpu, onCpu);
