@@ -38,6 +38,7 @@ final class CudaDevice implements Device {
   private final List<MemorySegment> hostMemory = new ArrayList<>();
   private final List<Long> events = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
+  private @Nullable PinnedRing ring;
   private @Nullable Opened opened;
   private @Nullable Thread entered;
 
@@ -147,7 +148,8 @@ final class CudaDevice implements Device {
             setup.driver(),
             device.launcher,
             device.stream,
-            new CudaBuffer(stage, MatrixUpload.stageBytes()));
+            new CudaBuffer(stage, MatrixUpload.stageBytes()),
+            ring());
     List<Tensor> tensors = new ArrayList<>();
     long offset = 0;
     for (MatrixSource matrix : matrices) {
@@ -156,8 +158,18 @@ final class CudaDevice implements Device {
       tensors.add(Tensor.of(part, TensorType.BF16, matrix.rows(), matrix.columns()));
       offset += part.bytes();
     }
+    upload.await();
     setup.driver().free(stage);
     return tensors;
+  }
+
+  private PinnedRing ring() {
+    PinnedRing current = ring;
+    if (current == null) {
+      current = new PinnedRing(setup.driver());
+      ring = current;
+    }
+    return current;
   }
 
   private static long bytes(MatrixSource matrix) {
@@ -293,6 +305,9 @@ final class CudaDevice implements Device {
       driver.free(address);
     }
     hostMemory.forEach(driver::freeHost);
+    if (ring != null) {
+      ring.close();
+    }
     driver.unloadKernels(current.kernels);
     driver.releaseContext(ordinal);
     arena.close();
