@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class CudaDevice implements Device {
   private static final int HOPPER = 9;
+  private static final int DELAY_CYCLES = 200_000; // Some 110 us.
 
   private final Arena arena = Arena.ofShared();
   private final CudaSetup setup;
@@ -71,7 +73,10 @@ final class CudaDevice implements Device {
     long kernels = driver.loadKernels(setup.kernels(arena));
     Launcher launcher = new Launcher(driver, ordinal, kernels, setup.overlap(), arena);
     long workspace = allocated(CublasLt.workspaceBytes());
-    CublasLt cublas = new CublasLt(driver, setup.cublasLt(), workspace, arena);
+    LongConsumer delay =
+        stream ->
+            launcher.number(DELAY_CYCLES).launchAlone("delay", Launcher.Grid.of(1, 1), stream);
+    CublasLt cublas = new CublasLt(driver, delay, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
     boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =

@@ -31,8 +31,7 @@ final class MatrixUpload {
    * @param stage device memory for what is converted, {@link #stageBytes} of it
    * @param ring what stored matrices pass through
    */
-  MatrixUpload(
-      Driver driver, Launcher launcher, long stream, CudaBuffer stage, PinnedRing ring) {
+  MatrixUpload(Driver driver, Launcher launcher, long stream, CudaBuffer stage, PinnedRing ring) {
     this.driver = driver;
     this.launcher = launcher;
     this.stream = stream;

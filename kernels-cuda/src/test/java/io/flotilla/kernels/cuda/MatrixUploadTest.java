@@ -64,7 +64,8 @@ class MatrixUploadTest {
     for (long at = 0; at < data.byteSize(); at++) {
       // An odd step, so that rows differ; exponents neither infinite nor subnormal.
       byte value = bytes[(int) (at * 7 % 65_521)];
-      boolean exponent = type.blockElements() > 1 || at % type.blockBytes() == type.blockBytes() - 1;
+      boolean exponent =
+          type.blockElements() > 1 || at % type.blockBytes() == type.blockBytes() - 1;
       data.set(JAVA_BYTE, at, exponent ? (byte) (value & 0x3B | 0x10) : value);
     }
     return new Stored(data, type, rows, columns, stride);
