@@ -58,7 +58,7 @@ class MatrixUploadTest {
   /** Random bits; scales, where there are any, small numbers. */
   private static Stored stored(Arena arena, TensorType type, int rows, int columns, int stride) {
     MemorySegment data = arena.allocate(type.bytes((long) rows * stride), 64);
-    Random random = new Random(type.ordinal());
+    Random random = new Random(type.blockBytes());
     byte[] bytes = new byte[1 << 16];
     random.nextBytes(bytes);
     for (long at = 0; at < data.byteSize(); at++) {
@@ -66,7 +66,7 @@ class MatrixUploadTest {
       byte value = bytes[(int) (at * 7 % 65_521)];
       boolean exponent =
           type.blockElements() > 1 || at % type.blockBytes() == type.blockBytes() - 1;
-      data.set(JAVA_BYTE, at, exponent ? (byte) (value & 0x3B | 0x10) : value);
+      data.set(JAVA_BYTE, at, exponent ? (byte) ((value & 0x3B) | 0x10) : value);
     }
     return new Stored(data, type, rows, columns, stride);
   }
