@@ -8,19 +8,31 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * Zeroed memory that costs nothing until it is touched. An arena's own allocation writes every
- * zero, which takes a second for a few gigabytes; C's {@code calloc} gets large pieces as pages
- * that the system clears when they are first used.
+ * Zeroed memory that costs nothing until it is touched, in huge pages where the system has them to
+ * give: a step walks through all of it. An arena's own allocation writes every zero, which takes a
+ * second for a few gigabytes; C's {@code calloc} gets large pieces as pages that the system clears
+ * when they are first used.
  */
-@SuppressWarnings("restricted") // The two functions of the C library below are all that is called.
+@SuppressWarnings("restricted") // The functions of the C library below are all that is called.
 final class ZeroedMemory {
   private static final Linker LINKER = Linker.nativeLinker();
   private static final MethodHandle CALLOC =
       link(
           "calloc",
           FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
+  private static final MethodHandle ADVISE =
+      link(
+          "madvise",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT));
   private static final MethodHandle FREE =
       link("free", FunctionDescriptor.ofVoid(ValueLayout.ADDRESS));
+
+  private static final long HUGE_PAGE = 2 << 20;
+  private static final int HUGE_PAGES = 14; // MADV_HUGEPAGE
 
   private ZeroedMemory() {}
 
@@ -36,12 +48,22 @@ final class ZeroedMemory {
       if (start.address() == 0) {
         throw new OutOfMemoryError("calloc of " + padded + " bytes failed");
       }
+      adviseHugePages(start.address(), start.address() + padded);
       MemorySegment whole = start.reinterpret(padded, arena, ZeroedMemory::free);
       return whole.asSlice(-start.address() & (alignment - 1), bytes, alignment);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {
       throw new IllegalStateException("calloc", e);
+    }
+  }
+
+  /** Best effort: a system without huge pages has small ones. */
+  private static void adviseHugePages(long from, long to) throws Throwable {
+    long first = (from + HUGE_PAGE - 1) & -HUGE_PAGE;
+    long end = to & -HUGE_PAGE;
+    if (first < end) {
+      int _ = (int) ADVISE.invokeExact(first, end - first, HUGE_PAGES);
     }
   }
 
