@@ -189,6 +189,23 @@ public final class Checkpoint implements WeightSource {
     return Collections.unmodifiableSet(tensors.keySet());
   }
 
+  /** Name, type and shape of every tensor, one a line, sorted. */
+  public String index() {
+    StringBuilder index = new StringBuilder();
+    tensors
+        .values()
+        .forEach(
+            tensor ->
+                index
+                    .append(tensor.name())
+                    .append(' ')
+                    .append(tensor.typeName())
+                    .append(' ')
+                    .append(tensor.shape())
+                    .append('\n'));
+    return index.toString();
+  }
+
   @Override
   public boolean has(String name) {
     return tensors.containsKey(name);
