@@ -54,13 +54,7 @@ public record ExecutorOptions(
   /** These options with another greatest length. */
   ExecutorOptions withMaxModelLength(int tokens) {
     return new ExecutorOptions(
-        topology,
-        tokens,
-        maxSequences,
-        maxBatchedTokens,
-        kvCacheBytes,
-        blockSize,
-        pipelineLayers);
+        topology, tokens, maxSequences, maxBatchedTokens, kvCacheBytes, blockSize, pipelineLayers);
   }
 
   /** Tokens a KV block holds, all ranks together that hold its tokens between them. */

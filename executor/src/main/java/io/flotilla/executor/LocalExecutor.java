@@ -19,9 +19,9 @@ import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The ranks of a replica that live in this process, one thread each, and their watchdog. Where other
- * nodes have stages of the same replica, plans are submitted on node 0 alone and come to the others
- * from there.
+ * The ranks of a replica that live in this process, one thread each, and their watchdog. Where
+ * other nodes have stages of the same replica, plans are submitted on node 0 alone and come to the
+ * others from there.
  */
 public final class LocalExecutor implements Executor {
   private static final Duration CLOSE_PATIENCE = Duration.ofSeconds(10);
@@ -113,8 +113,7 @@ public final class LocalExecutor implements Executor {
       Device device,
       StepWatchdog watchdog) {
     Interconnect none = (members, _, _) -> List.of(Collectives.ALONE);
-    return start(
-        options, config, weights, List.of(device), none, NodeLinks.alone(), watchdog);
+    return start(options, config, weights, List.of(device), none, NodeLinks.alone(), watchdog);
   }
 
   static LocalExecutor start(

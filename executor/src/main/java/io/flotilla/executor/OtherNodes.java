@@ -93,16 +93,12 @@ final class OtherNodes implements AutoCloseable {
    * @param local this node's progress
    * @param busyNanos of this node's stages
    */
-  void start(
-      Consumer<StepPlan> plans, LongSupplier local, Supplier<long[]> busyNanos) {
+  void start(Consumer<StepPlan> plans, LongSupplier local, Supplier<long[]> busyNanos) {
     for (NodeConnection other : links.connections()) {
       other.start(frame -> receive(frame, other, plans), failure::report);
     }
     if (!place.isAlone()) {
-      Thread.ofPlatform()
-          .daemon()
-          .name("node-status")
-          .start(() -> keepInTouch(local, busyNanos));
+      Thread.ofPlatform().daemon().name("node-status").start(() -> keepInTouch(local, busyNanos));
     }
   }
 
@@ -134,7 +130,7 @@ final class OtherNodes implements AutoCloseable {
   private void route(Frame frame) {
     int stage = frame.to() / stageRanks;
     if (stage / stagesPerNode != place.node()) {
-      send(frame, stage);
+      send(frame.forward(), stage);
       return;
     }
     MessageBox box = boxes.get(key(frame.from(), frame.to()));

@@ -98,8 +98,7 @@ final class RankSet {
     return IntStream.range(0, stages)
         .mapToObj(
             s ->
-                (Collectives)
-                    new NodePipeline(here.get(s), first, first + s, place, layout, nodes))
+                (Collectives) new NodePipeline(here.get(s), first, first + s, place, layout, nodes))
         .toList();
   }
 

@@ -42,8 +42,7 @@ record NodeCluster(List<LocalExecutor> executors, List<NodeLinks> links) impleme
     List<CompletableFuture<LocalExecutor>> starting = new ArrayList<>();
     for (int node = 0; node < nodes; node++) {
       int number = node;
-      starting.add(
-          async(() -> startNode(model, options.get(number), links.get(number), hook)));
+      starting.add(async(() -> startNode(model, options.get(number), links.get(number), hook)));
     }
     starting.forEach(node -> node.exceptionally(_ -> null).join());
     return new NodeCluster(starting.stream().map(CompletableFuture::join).toList(), links);

@@ -67,7 +67,19 @@ class SeveralNodesTest {
               prompt,
               20,
               new SamplingParameters(
-                  temperature, 40, 0.9f, 0, 1.1f, 0, 0, Map.of(), 5, 0, 0, List.of(), logprobs,
+                  temperature,
+                  40,
+                  0.9f,
+                  0,
+                  1.1f,
+                  0,
+                  0,
+                  Map.of(),
+                  5,
+                  0,
+                  0,
+                  List.of(),
+                  logprobs,
                   logprobs)));
     }
     return requests;
@@ -178,8 +190,7 @@ class SeveralNodesTest {
   }
 
   private static List<Generated> run(LocalExecutor executor) {
-    Request request =
-        new Request(new int[] {1, 2, 3, 4, 5}, 30, SamplingParameters.greedy());
+    Request request = new Request(new int[] {1, 2, 3, 4, 5}, 30, SamplingParameters.greedy());
     return StepDriver.run(executor, List.of(request), 1);
   }
 

@@ -138,8 +138,7 @@ class StepCodecTest {
         random.nextBoolean()
             ? new Admission(ints(random, 400), random.nextInt(), sampling(random))
             : null;
-    TokenInput tokens =
-        random.nextBoolean() ? new Known(ints(random, 3000)) : new PreviousSample();
+    TokenInput tokens = random.nextBoolean() ? new Known(ints(random, 3000)) : new PreviousSample();
     return new SequenceStep(
         random.nextInt(),
         admission,
@@ -192,7 +191,8 @@ class StepCodecTest {
     for (int i = 0; i < scores.length; i++) {
       scores[i] = -random.nextFloat();
     }
-    return new TokenLogprobs(random.nextInt(), -random.nextFloat(), random.nextInt(), tokens, scores);
+    return new TokenLogprobs(
+        random.nextInt(), -random.nextFloat(), random.nextInt(), tokens, scores);
   }
 
   private static <T> @Nullable T maybe(Random random, T value) {

@@ -31,7 +31,8 @@ public final class JoinedNode implements AutoCloseable {
    * @param progress is told how far the loading is
    * @throws IllegalArgumentException naming the option that cannot be honoured
    * @throws io.flotilla.checkpoint.CheckpointException when the model cannot be had or served
-   * @throws io.flotilla.executor.wire.NodeException when node 0 is not there, does not fit, or fails
+   * @throws io.flotilla.executor.wire.NodeException when node 0 is not there, does not fit, or
+   *     fails
    */
   public static JoinedNode join(EngineOptions options, LoadListener progress) {
     return new ModelLoader(options, progress).join();

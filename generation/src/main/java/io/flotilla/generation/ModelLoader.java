@@ -69,7 +69,8 @@ final class ModelLoader {
     ModelSource source = ModelSource.open(options, progress, parts);
     LocalExecutor executor = startExecutor(source);
     int length = executor.maxModelLength();
-    Router router = new Router(List.of(LocalEngineClient.start(executor, limits(length), listener)));
+    Router router =
+        new Router(List.of(LocalEngineClient.start(executor, limits(length), listener)));
     parts.add(router::close);
     LanguageModel model =
         new LoadedModel(options.model(), source, length, options.seed(), router, parts);

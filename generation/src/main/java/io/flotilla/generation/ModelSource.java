@@ -66,7 +66,8 @@ record ModelSource(
                     ? ModelText.of(path, checkpoint, options.chatTemplate())
                     : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
             parts);
-    return new ModelSource(checkpoint.config(), checkpoint.generation(), checkpoint, checkpoint.index(), text);
+    return new ModelSource(
+        checkpoint.config(), checkpoint.generation(), checkpoint, checkpoint.index(), text);
   }
 
   private static ModelSource openDummy(

@@ -19,7 +19,7 @@ public record Placement(
     List<Integer> deviceIds,
     NodePlace node) {
   /** Everything balanced, no core shared. */
-  public static final Placement DEFAULT = 
+  public static final Placement DEFAULT =
       new Placement(List.of(), 0, false, List.of(), NodePlace.ALONE);
 
   public Placement {

@@ -34,8 +34,7 @@ final class FailureCodec {
     StackTraceElement[] elements = new StackTraceElement[frame.getCount(LEAST_ELEMENT_BYTES)];
     for (int i = 0; i < elements.length; i++) {
       elements[i] =
-          new StackTraceElement(
-              frame.getText(), frame.getText(), frame.getText(), frame.getInt());
+          new StackTraceElement(frame.getText(), frame.getText(), frame.getText(), frame.getInt());
     }
     cause.setStackTrace(elements);
     frame.release();

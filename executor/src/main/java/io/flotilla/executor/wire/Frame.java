@@ -77,6 +77,12 @@ public final class Frame {
     return this;
   }
 
+  /** Makes a frame that was read one that can be sent on as it is. */
+  public Frame forward() {
+    buffer.position(buffer.limit());
+    return this;
+  }
+
   public FrameKind kind() {
     return FrameKind.of(buffer.getInt(4));
   }

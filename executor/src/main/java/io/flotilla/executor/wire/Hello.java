@@ -76,14 +76,17 @@ public record Hello(int protocol, int node, SequencedMap<String, String> fields)
     fields.forEach((name, value) -> compare(name, value, other.fields.get(name), found));
     TreeSet<String> unknown = new TreeSet<>(other.fields.keySet());
     unknown.removeAll(fields.keySet());
-    unknown.forEach(name -> found.add("%s is %s there and not known here".formatted(name, other.fields.get(name))));
+    unknown.forEach(
+        name ->
+            found.add("%s is %s there and not known here".formatted(name, other.fields.get(name))));
     return found;
   }
 
   private static void compare(
       String name, String here, @Nullable String there, List<String> found) {
     if (!here.equals(there)) {
-      found.add(there == null
+      found.add(
+          there == null
               ? "%s is %s here and not known there".formatted(name, here)
               : "%s is %s here and %s there".formatted(name, here, there));
     }

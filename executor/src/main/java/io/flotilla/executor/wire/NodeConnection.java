@@ -50,8 +50,7 @@ public final class NodeConnection implements AutoCloseable {
     this.channel = channel;
     this.node = node;
     this.pool = pool;
-    this.peer =
-        "node %d (%s)".formatted(node, channel.socket().getInetAddress().getHostAddress());
+    this.peer = "node %d (%s)".formatted(node, channel.socket().getInetAddress().getHostAddress());
     channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
     channel.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
   }
