@@ -33,7 +33,7 @@ import org.slf4j.LoggerFactory;
  * <p>A turn obeys the commands that have come, plans a step and submits it, and once as many steps
  * are in flight as the executor wants, or nothing can be planned, applies the oldest. So the next
  * step is prepared while the ranks compute. With nothing to do the thread sleeps until a command
- * comes.
+ * comes or the executor fails.
  *
  * <p>When the executor fails, every sequence ends with {@link FailureCode#REPLICA_FAILED} and the
  * first cause, and so does every later one.
