@@ -25,6 +25,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -149,8 +150,11 @@ class SeveralNodesTest {
     AtomicInteger calls = new AtomicInteger();
     Runnable fault =
         () -> {
-          if (calls.incrementAndGet() == 40) {
-            await(released);
+          // The watchdog must have seen a step before, since the first may take a minute.
+          switch (calls.incrementAndGet()) {
+            case 20 -> await(released, Duration.ofMillis(300));
+            case 40 -> await(released, Duration.ofMinutes(1));
+            default -> {}
           }
         };
     try (TinyModel model = tiny();
@@ -162,9 +166,9 @@ class SeveralNodesTest {
     }
   }
 
-  private static void await(CountDownLatch latch) {
+  private static void await(CountDownLatch latch, Duration most) {
     try {
-      latch.await();
+      boolean _ = latch.await(most.toMillis(), TimeUnit.MILLISECONDS);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
@@ -234,7 +238,7 @@ class SeveralNodesTest {
       try (LocalExecutor executor = starting.join()) {
         long start = System.nanoTime();
         assertThat(executor.failure()).isNull();
-        while (executor.failure() == null) {
+        while (executor.failure() == null && System.nanoTime() - start < 5_000_000_000L) {
           Thread.onSpinWait();
         }
         assertThat(executor.failure()).hasMessageMatching("node 1 .* said nothing for 2.* s");
