@@ -4,4 +4,5 @@ module io.flotilla.executor {
   requires transitive io.flotilla.model;
 
   exports io.flotilla.executor;
+  exports io.flotilla.executor.wire;
 }

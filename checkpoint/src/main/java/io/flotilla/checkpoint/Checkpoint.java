@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,6 +22,11 @@ import org.jspecify.annotations.Nullable;
  * may start at any byte: safetensors aligns nothing.
  */
 public final class Checkpoint implements WeightSource {
+  private static final String LAST_NORM = "model.norm.weight";
+
+  /** A page. */
+  private static final int CHECKED_BYTES = 4096;
+
   private static final long MAX_INDEX = 16L << 20;
   private static final String INDEX = "model.safetensors.index.json";
 
@@ -187,6 +193,26 @@ public final class Checkpoint implements WeightSource {
   /** The names of all tensors, sorted. */
   public Set<String> names() {
     return Collections.unmodifiableSet(tensors.keySet());
+  }
+
+  /**
+   * Name, type and shape of every tensor, one a line, sorted; and a checksum of the start of the
+   * last norm, by which models of one shape are told apart.
+   */
+  public String index() {
+    StringBuilder index = new StringBuilder();
+    for (TensorEntry tensor : tensors.values()) {
+      index.append(tensor.name()).append(' ').append(tensor.typeName()).append(' ');
+      index.append(tensor.shape()).append('\n');
+    }
+    TensorEntry norm = tensors.get(LAST_NORM);
+    if (norm != null) {
+      CRC32 checksum = new CRC32();
+      long bytes = Math.min(CHECKED_BYTES, norm.data().byteSize());
+      checksum.update(norm.data().asSlice(0, bytes).asByteBuffer());
+      index.append(checksum.getValue()).append('\n');
+    }
+    return index.toString();
   }
 
   @Override

@@ -40,6 +40,27 @@ class CheckpointTest {
   }
 
   @Test
+  void itsIndexTellsModelsOfOneShapeApart() throws IOException {
+    byte[] file =
+        TestFiles.safetensors(
+            "{'model.norm.weight': {'dtype': 'F32', 'shape': [2], 'data_offsets': [0, 8]}}", 8);
+    Path path = folder.resolve("model.safetensors");
+    Files.write(path, file);
+    String index = index();
+    assertThat(index).contains("model.norm.weight F32 [2]");
+    assertThat(index()).isEqualTo(index);
+    file[file.length - 1]++;
+    Files.write(path, file);
+    assertThat(index()).isNotEqualTo(index);
+  }
+
+  private String index() {
+    try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+      return checkpoint.index();
+    }
+  }
+
+  @Test
   void takesTheMemoryAwayWhenClosed() throws IOException {
     writeShards();
     StoredTensor tensor;

@@ -19,6 +19,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -32,13 +33,16 @@ import org.slf4j.LoggerFactory;
  * <p>A turn obeys the commands that have come, plans a step and submits it, and once as many steps
  * are in flight as the executor wants, or nothing can be planned, applies the oldest. So the next
  * step is prepared while the ranks compute. With nothing to do the thread sleeps until a command
- * comes.
+ * comes or the executor fails.
  *
  * <p>When the executor fails, every sequence ends with {@link FailureCode#REPLICA_FAILED} and the
  * first cause, and so does every later one.
  */
 public final class Engine implements Runnable, AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Engine.class);
+
+  /** With nothing to do the engine looks this often whether its executor lives. */
+  private static final int FAILURE_CHECK_MILLIS = 250;
 
   private static final String NO_MORE_WORK = "the engine takes no more work";
 
@@ -214,9 +218,21 @@ public final class Engine implements Runnable, AutoCloseable {
       checked = true;
     }
     stages.workEnds();
-    Received next = mailbox.take();
+    Received next = mailbox.poll(FAILURE_CHECK_MILLIS, TimeUnit.MILLISECONDS);
+    while (next == null) {
+      requireAlive();
+      next = mailbox.poll(FAILURE_CHECK_MILLIS, TimeUnit.MILLISECONDS);
+    }
     stages.workBegins();
     obey(next);
+  }
+
+  /** A replica on several hosts can fail without a step that tells. */
+  private void requireAlive() {
+    Throwable cause = executor.failure();
+    if (cause != null) {
+      throw new IllegalStateException("the executor failed", cause);
+    }
   }
 
   private void applyOldest() {

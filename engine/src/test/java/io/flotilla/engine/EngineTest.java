@@ -167,6 +167,19 @@ class EngineTest {
   }
 
   @Test
+  void failureOfTheExecutorIsHeardWithoutAStep() throws InterruptedException {
+    Thread thread = Thread.ofPlatform().start(engine);
+    executor.fail(new IllegalStateException("host 1 is gone"));
+    long end = System.nanoTime() + Duration.ofSeconds(2).toNanos();
+    while (engine.failure() == null && System.nanoTime() < end) {
+      Thread.sleep(1);
+    }
+    assertThat(engine.failure()).hasMessage("host 1 is gone");
+    engine.send(new Drain());
+    thread.join();
+  }
+
+  @Test
   void invalidLogitsFailTheirSequenceAlone() {
     int[] other = Submits.prompt(500, 10);
     RecordingSink unharmed = new RecordingSink();
@@ -270,7 +283,7 @@ class EngineTest {
   void sleepsWhenItHasNothingToDo() throws InterruptedException {
     engine.send(Submits.submit(7, prompt, 3, sink));
     Thread thread = Thread.ofPlatform().start(engine);
-    while (thread.getState() != Thread.State.WAITING || engine.statistics().steps() < 3) {
+    while (thread.getState() != Thread.State.TIMED_WAITING || engine.statistics().steps() < 3) {
       Thread.sleep(1);
     }
     engine.close();

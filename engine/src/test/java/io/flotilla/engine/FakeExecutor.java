@@ -44,7 +44,7 @@ final class FakeExecutor implements Executor {
   private long progress;
   private int invalidToken = -1;
   private int failingStep = -1;
-  private @Nullable Throwable failure;
+  private volatile @Nullable Throwable failure;
   private boolean closed;
 
   FakeExecutor(int blocks, int blockSize, int maxSequences, int maxStepsInFlight) {
@@ -76,6 +76,11 @@ final class FakeExecutor implements Executor {
     failingStep = step;
   }
 
+  /** Fails without a step; any thread. */
+  void fail(Throwable cause) {
+    failure = cause;
+  }
+
   List<StepPlan> plans() {
     return plans;
   }
@@ -91,9 +96,10 @@ final class FakeExecutor implements Executor {
     if (plan.step() == failingStep) {
       failure = new IllegalStateException("rank 0 lost its device");
     }
-    return failure == null
+    Throwable cause = failure;
+    return cause == null
         ? CompletableFuture.completedFuture(run(plan))
-        : CompletableFuture.failedFuture(failure);
+        : CompletableFuture.failedFuture(cause);
   }
 
   private StepResult run(StepPlan plan) {

@@ -51,6 +51,12 @@ public record ExecutorOptions(
     pipelineLayers = List.copyOf(pipelineLayers);
   }
 
+  /** These options with another greatest length. */
+  ExecutorOptions withMaxModelLength(int tokens) {
+    return new ExecutorOptions(
+        topology, tokens, maxSequences, maxBatchedTokens, kvCacheBytes, blockSize, pipelineLayers);
+  }
+
   /** Tokens a KV block holds, all ranks together that hold its tokens between them. */
   public int tokensPerBlock() {
     return Math.multiplyExact(blockSize, topology.decodeContext());

@@ -16,8 +16,9 @@ import java.util.concurrent.CountDownLatch;
 import java.util.stream.IntStream;
 
 /**
- * The ranks of a replica. Each gets every plan, in the same order; the first rank of the last stage
- * answers. Everything but {@link #start} is callable from any thread.
+ * The ranks of a replica that live in this process: all, or those of some neighbouring stages. Each
+ * gets every plan, in the same order; the first rank of the last stage answers. Everything but
+ * {@link #start} is callable from any thread.
  */
 final class RankSet {
   private final ExecutorOptions options;
@@ -25,14 +26,18 @@ final class RankSet {
   private final List<Device> devices;
   private final List<RankPlace> places;
   private final ReplicaFailure failure;
+  private final OtherNodes nodes;
+  private final int firstRank;
   private final int kvBlocks;
   private final List<RankWorker> workers = new ArrayList<>();
-  private final List<Rank> ranks = new ArrayList<>();
+  private volatile List<Rank> ranks = List.of();
 
   /**
    * Joins the devices; nothing is loaded yet.
    *
-   * @throws IllegalArgumentException when the KV cache of a rank does not hold one sequence
+   * @param devices those of this process
+   * @param nodes have the other stages
+   * @param kvBlocks of every rank
    */
   RankSet(
       ExecutorOptions options,
@@ -40,45 +45,61 @@ final class RankSet {
       Layout layout,
       List<Device> devices,
       Interconnect interconnect,
-      ReplicaFailure failure) {
+      ReplicaFailure failure,
+      OtherNodes nodes,
+      int kvBlocks) {
     this.options = options;
     this.config = config;
     this.devices = List.copyOf(devices);
     this.failure = failure;
-    this.kvBlocks = layout.kvBlocks(options, config, devices.getFirst());
-    this.places = places(layout, devices, interconnect, failure.abort());
+    this.nodes = nodes;
+    this.firstRank = nodes.firstStage() * layout.stageRanks();
+    this.kvBlocks = kvBlocks;
+    this.places = places(layout, interconnect, failure.abort());
   }
 
-  private List<RankPlace> places(
-      Layout layout, List<Device> members, Interconnect interconnect, AbortSignal abort) {
-    int stages = layout.stages().size();
+  private List<RankPlace> places(Layout layout, Interconnect interconnect, AbortSignal abort) {
     int stageRanks = layout.stageRanks();
-    List<List<StageRanks>> joined = new ArrayList<>();
-    for (int stage = 0; stage < stages; stage++) {
-      List<Device> devices = members.subList(stage * stageRanks, (stage + 1) * stageRanks);
-      joined.add(new StageGroups(layout, devices, interconnect, abort).ranks());
-    }
     List<List<Collectives>> pipelines = new ArrayList<>();
-    int messages = StageLink.MESSAGES_PER_STEP * options.stepsInFlight();
     for (int place = 0; place < stageRanks; place++) {
-      int first = place;
-      List<Device> line =
-          IntStream.range(0, stages).mapToObj(s -> members.get(s * stageRanks + first)).toList();
-      pipelines.add(interconnect.connect(line, messages, abort));
+      pipelines.add(pipeline(layout, place, interconnect, abort));
     }
     List<RankPlace> all = new ArrayList<>();
-    for (int rank = 0; rank < layout.ranks(); rank++) {
-      int stage = layout.stage(rank);
-      int place = rank % stageRanks;
-      all.add(
-          new RankPlace(
-              layout.stages().get(stage),
-              stage,
-              stages,
-              joined.get(stage).get(place),
-              pipelines.get(place).get(stage)));
+    for (int here = 0; here < nodes.stages(); here++) {
+      int stage = nodes.firstStage() + here;
+      List<Device> members = devices.subList(here * stageRanks, (here + 1) * stageRanks);
+      List<StageRanks> joined = new StageGroups(layout, members, interconnect, abort).ranks();
+      for (int place = 0; place < stageRanks; place++) {
+        all.add(
+            new RankPlace(
+                layout.stages().get(stage),
+                stage,
+                layout.stages().size(),
+                joined.get(place),
+                pipelines.get(place).get(here)));
+      }
     }
     return List.copyOf(all);
+  }
+
+  /** Joins the ranks that have the same place in their stage; the sides of this process. */
+  private List<Collectives> pipeline(
+      Layout layout, int place, Interconnect interconnect, AbortSignal abort) {
+    int stages = nodes.stages();
+    int stageRanks = layout.stageRanks();
+    int messages = StageLink.MESSAGES_PER_STEP * options.stepsInFlight();
+    List<Device> line =
+        IntStream.range(0, stages).mapToObj(s -> devices.get(s * stageRanks + place)).toList();
+    List<Collectives> here = interconnect.connect(line, messages, abort);
+    if (stages == layout.stages().size()) {
+      return here;
+    }
+    int first = nodes.firstStage();
+    return IntStream.range(0, stages)
+        .mapToObj(
+            s ->
+                (Collectives) new NodePipeline(here.get(s), first, first + s, place, layout, nodes))
+        .toList();
   }
 
   /** Loads the model. When a rank fails, the failure is reported and the others end. */
@@ -89,7 +110,7 @@ final class RankSet {
       Device device = devices.get(number);
       workers.add(
           new RankWorker(
-              "rank-" + number,
+              "rank-" + (firstRank + number),
               device,
               arena -> new Rank(options, config, weights, place, kvBlocks, device, arena),
               failure,
@@ -99,7 +120,7 @@ final class RankSet {
       worker.ready().exceptionally(_ -> null).join();
     }
     if (failure.cause() == null) {
-      workers.forEach(worker -> ranks.add(worker.ready().join()));
+      ranks = workers.stream().map(worker -> worker.ready().join()).toList();
     }
   }
 
@@ -111,12 +132,15 @@ final class RankSet {
     return ranks.stream().map(Rank::memory).toList();
   }
 
-  CompletableFuture<StepResult> submit(StepPlan plan) {
-    CompletableFuture<StepResult> result = new CompletableFuture<>();
+  /**
+   * Queues a plan.
+   *
+   * @param result completed when a rank of this process answers, or with the replica's failure
+   */
+  void submit(StepPlan plan, CompletableFuture<StepResult> result) {
     for (RankWorker worker : workers) {
       worker.submit(plan, result);
     }
-    return result;
   }
 
   long progress() {
@@ -127,9 +151,12 @@ final class RankSet {
     return sum;
   }
 
-  /** Nanoseconds that the first rank of each stage has computed. */
+  /** Nanoseconds that the first rank of each stage of this process has computed. */
   long[] busyNanos() {
-    long[] busy = new long[options.topology().pipeline()];
+    long[] busy = new long[nodes.stages()];
+    if (ranks.isEmpty()) {
+      return busy;
+    }
     int stageRanks = ranks.size() / busy.length;
     Arrays.setAll(busy, stage -> ranks.get(stage * stageRanks).busyNanos());
     return busy;
@@ -145,6 +172,16 @@ final class RankSet {
       }
     }
     return oldest;
+  }
+
+  /** Whether a rank runs a step and waits for no other. */
+  boolean computes() {
+    for (int number = 0; number < workers.size(); number++) {
+      if (workers.get(number).runningStep() >= 0 && !ranks.get(number).isWaiting()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The rank that the others wait for, as the cause of the silence. */

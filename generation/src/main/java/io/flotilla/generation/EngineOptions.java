@@ -1,6 +1,7 @@
 package io.flotilla.generation;
 
 import io.flotilla.executor.Topology;
+import io.flotilla.executor.wire.NodePlace;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -86,6 +87,30 @@ public record EngineOptions(
         maxSequences,
         maxBatchedTokens,
         requests,
+        kvCacheBytes,
+        gpuMemoryUtilization,
+        blockSize,
+        prefixCaching,
+        seed);
+  }
+
+  /** These options on one of several nodes. */
+  public EngineOptions on(NodePlace node) {
+    return new EngineOptions(
+        model,
+        tokenizer,
+        chatTemplate,
+        loadFormat,
+        quantization,
+        dtype,
+        device,
+        threads,
+        topology,
+        placement.on(node),
+        maxModelLength,
+        maxSequences,
+        maxBatchedTokens,
+        maxWaiting,
         kvCacheBytes,
         gpuMemoryUtilization,
         blockSize,

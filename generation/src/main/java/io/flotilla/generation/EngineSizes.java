@@ -26,6 +26,7 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
   /**
    * The sizes of an executor on devices of this machine, which are all alike.
    *
+   * @param devices one for each rank of this machine
    * @param ranksOnOne ranks that share a device's memory
    */
   ExecutorOptions on(List<Device> devices, int ranksOnOne, Topology topology, Layout layout) {
@@ -42,7 +43,7 @@ record EngineSizes(EngineOptions options, ModelConfig config, long weights) {
                   memory ->
                       GpuMemoryBudget.of(config, options, layout, wanted)
                           .kvCacheBytes(memory, ranksOnOne))
-              .orElseGet(() -> share(topology, layout.ranks(), block, wanted));
+              .orElseGet(() -> share(topology, devices.size(), block, wanted));
     }
     return withCache(topology, fittingLength(topology, kvCache, block), kvCache);
   }

@@ -7,11 +7,16 @@ import io.flotilla.executor.ExecutorOptions;
 import io.flotilla.executor.Layout;
 import io.flotilla.executor.LocalExecutor;
 import io.flotilla.executor.MemoryPlan;
+import io.flotilla.executor.wire.Hello;
+import io.flotilla.executor.wire.NodeLinks;
+import io.flotilla.executor.wire.NodePlace;
+import io.flotilla.executor.wire.Rendezvous;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
 import io.flotilla.kernels.Device;
 import java.time.Duration;
 import java.util.List;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,14 +35,30 @@ final class ModelLoader {
 
   /** Closes whatever it has opened when it cannot go on. */
   LanguageModel load(EngineListener listener) {
-    boolean loaded = false;
+    return closingUnlessDone(() -> start(listener));
+  }
+
+  /** The same, of a node that another plans for. */
+  JoinedNode join() {
+    return closingUnlessDone(
+        () -> {
+          ModelSource source = ModelSource.open(options, progress, parts);
+          LocalExecutor executor = startExecutor(source);
+          parts.add(executor::close);
+          return new JoinedNode(options.placement().node(), executor, parts);
+        });
+  }
+
+  private <T> T closingUnlessDone(Supplier<T> loading) {
+    boolean done = false;
     try {
       requireKnown();
-      LanguageModel model = start(listener);
-      loaded = true;
-      return model;
+      LOG.info("Loading {}", options.model());
+      T loaded = loading.get();
+      done = true;
+      return loaded;
     } finally {
-      if (!loaded) {
+      if (!done) {
         parts.close();
       }
     }
@@ -45,32 +66,40 @@ final class ModelLoader {
 
   private LanguageModel start(EngineListener listener) {
     long started = System.nanoTime();
-    LOG.info("Loading {}", options.model());
     ModelSource source = ModelSource.open(options, progress, parts);
-    ModelConfig config = source.config();
-    requireLength(config);
-    Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
-    DeviceChoice.Chosen chosen = new DeviceChoice(options).open(layout.ranks());
-    ExecutorOptions sizes = sizesOrClose(source, layout, chosen);
-    LocalExecutor executor =
-        LocalExecutor.start(
-            sizes,
-            config,
-            new ReportedWeights(source.weights(), progress),
-            chosen.devices(),
-            chosen.interconnect());
-    describe(executor.memories());
-    EngineLimits limits = limits(sizes.maxModelLength());
-    Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
+    LocalExecutor executor = startExecutor(source);
+    int length = executor.maxModelLength();
+    Router router =
+        new Router(List.of(LocalEngineClient.start(executor, limits(length), listener)));
     parts.add(router::close);
     LanguageModel model =
-        new LoadedModel(
-            options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+        new LoadedModel(options.model(), source, length, options.seed(), router, parts);
     LOG.info(
         "Loaded {} in {} s",
         options.model(),
         "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
     return model;
+  }
+
+  private LocalExecutor startExecutor(ModelSource source) {
+    ModelConfig config = source.config();
+    requireLength(config);
+    Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
+    NodePlace node = options.placement().node();
+    int stages = node.stages(layout.stages().size());
+    DeviceChoice.Chosen chosen =
+        new DeviceChoice(options).open(layout.ranks() / layout.stages().size() * stages);
+    Joined joined = joinOrClose(source, layout, chosen);
+    LocalExecutor executor =
+        LocalExecutor.start(
+            joined.sizes(),
+            config,
+            new ReportedWeights(source.weights(), progress),
+            chosen.devices(),
+            chosen.interconnect(),
+            joined.links());
+    describe(executor.memories());
+    return executor;
   }
 
   private static void describe(List<MemoryPlan> memories) {
@@ -118,27 +147,37 @@ final class ModelLoader {
     }
   }
 
-  private ExecutorOptions sizesOrClose(
-      ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
-    boolean sized = false;
+  private record Joined(ExecutorOptions sizes, NodeLinks links) {}
+
+  /** Everything that can be refused on this node alone is, before others are waited for. */
+  private Joined joinOrClose(ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
+    boolean joined = false;
     try {
-      EngineSizes sizes = new EngineSizes(options, source.config(), source.weights().totalBytes());
-      ExecutorOptions found =
-          sizes.on(chosen.devices(), chosen.ranksOnOne(), options.topology(), layout);
-      if (found.maxModelLength() < sizes.wantedLength()) {
-        LOG.warn(
-            "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
-                + " holds no more; raise --kv-cache-memory-bytes",
-            found.maxModelLength(),
-            sizes.wantedLength(),
-            found.kvCacheBytes() >> 20);
-      }
-      sized = true;
-      return found;
+      ExecutorOptions sizes = sizes(source, layout, chosen);
+      Hello hello = new NodeIdentity(options, source).hello(chosen.devices().getFirst());
+      NodeLinks links =
+          Rendezvous.meet(options.placement().node(), hello, Rendezvous.PATIENCE, LOG::info);
+      joined = true;
+      return new Joined(sizes, links);
     } finally {
-      if (!sized) {
+      if (!joined) {
         chosen.devices().forEach(Device::close);
       }
     }
+  }
+
+  private ExecutorOptions sizes(ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {
+    EngineSizes sizes = new EngineSizes(options, source.config(), source.weights().totalBytes());
+    ExecutorOptions found =
+        sizes.on(chosen.devices(), chosen.ranksOnOne(), options.topology(), layout);
+    if (found.maxModelLength() < sizes.wantedLength()) {
+      LOG.warn(
+          "Prompt and output have {} tokens together, not the model's {}: the KV cache of {} MiB"
+              + " holds no more; raise --kv-cache-memory-bytes",
+          found.maxModelLength(),
+          sizes.wantedLength(),
+          found.kvCacheBytes() >> 20);
+    }
+    return found;
   }
 }

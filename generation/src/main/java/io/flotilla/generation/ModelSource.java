@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A model that was found and opened, nothing of it on a device yet.
  *
+ * @param identity of the weights, as far as it is known without reading them
  * @param pendingText what becomes {@link #text}: a large vocabulary takes most of a second to load,
  *     in which weights go to their devices
  */
@@ -32,6 +33,7 @@ record ModelSource(
     ModelConfig config,
     GenerationDefaults defaults,
     WeightSource weights,
+    String identity,
     CompletableFuture<ModelText> pendingText) {
 
   /**
@@ -64,7 +66,8 @@ record ModelSource(
                     ? ModelText.of(path, checkpoint, options.chatTemplate())
                     : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
             parts);
-    return new ModelSource(checkpoint.config(), checkpoint.generation(), checkpoint, text);
+    return new ModelSource(
+        checkpoint.config(), checkpoint.generation(), checkpoint, checkpoint.index(), text);
   }
 
   private static ModelSource openDummy(
@@ -90,7 +93,8 @@ record ModelSource(
             parts);
     DummyWeights weights = new DummyWeights(config, type, options.seed());
     parts.add(weights::close);
-    return new ModelSource(config, ConfigFiles.generation(path), weights, text);
+    String identity = "dummy %s of --seed %d".formatted(type, options.seed());
+    return new ModelSource(config, ConfigFiles.generation(path), weights, identity, text);
   }
 
   private static ElementType dummyType(@Nullable String name) {

@@ -1,6 +1,7 @@
 package io.flotilla.cli.option;
 
 import io.flotilla.executor.Topology;
+import io.flotilla.executor.wire.NodePlace;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.Placement;
 import java.util.List;
@@ -246,7 +247,8 @@ public final class EngineFlags {
             parallel.pipelineLayers,
             parallel.coresPerRank,
             parallel.oversubscribe,
-            parallel.deviceIds),
+            parallel.deviceIds,
+            NodePlace.ALONE),
         run.maxModelLength,
         run.maxSequences == null ? sequences : run.maxSequences,
         run.maxBatchedTokens,

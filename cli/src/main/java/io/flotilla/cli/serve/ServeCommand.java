@@ -5,6 +5,7 @@ import io.flotilla.cli.option.EngineFlags;
 import io.flotilla.cli.option.UsageException;
 import io.flotilla.cli.terminal.LoadBar;
 import io.flotilla.generation.EngineOptions;
+import io.flotilla.generation.JoinedNode;
 import io.flotilla.generation.LanguageModel;
 import io.flotilla.server.OpenAiServer;
 import io.flotilla.server.ServerMetrics;
@@ -64,6 +65,9 @@ public final class ServeCommand implements Callable<Integer> {
   @ArgGroup(validate = false, order = 5, heading = "%nAddress:%n")
   private final AddressFlags address = new AddressFlags();
 
+  @ArgGroup(validate = false, order = 40, heading = "%nSeveral hosts:%n")
+  private final NodeFlags nodes = new NodeFlags();
+
   @Option(
       names = "--shutdown-timeout",
       paramLabel = "SECONDS",
@@ -81,7 +85,12 @@ public final class ServeCommand implements Callable<Integer> {
       throw new UsageException(
           "--shutdown-timeout is " + patience + "; it must be at least 0 seconds");
     }
-    EngineOptions options = engine.toOptions(path);
+    EngineOptions asked = engine.toOptions(path);
+    EngineOptions options = asked.on(nodes.toPlace(asked.topology().pipeline()));
+    if (!options.placement().node().isMaster()) {
+      computeForOthers(options);
+      return 0;
+    }
     ServerOptions listening = address.toOptions(name, System.getenv());
     AddressFlags.requireFree(listening);
     if (AddressFlags.isOpenToOthers(listening)) {
@@ -95,6 +104,22 @@ public final class ServeCommand implements Callable<Integer> {
       serve(server);
     }
     return 0;
+  }
+
+  /** Returns when node 0 has ended. */
+  private void computeForOthers(EngineOptions options) throws InterruptedException {
+    try (JoinedNode node = join(options)) {
+      PrintWriter out = spec.commandLine().getOut();
+      out.println(node.describe());
+      out.flush();
+      node.awaitEnd();
+    }
+  }
+
+  private static JoinedNode join(EngineOptions options) {
+    try (LoadBar bar = new LoadBar(options.model())) {
+      return JoinedNode.join(options, bar);
+    }
   }
 
   private Path bundled() {

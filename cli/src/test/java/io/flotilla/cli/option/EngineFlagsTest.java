@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.flotilla.executor.Topology;
+import io.flotilla.executor.wire.NodePlace;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.Placement;
 import java.util.List;
@@ -56,7 +57,7 @@ class EngineFlagsTest {
                 "cpu",
                 2,
                 new Topology(1, 2, 4, 3, 2, true),
-                new Placement(List.of(3, 5), 1, true, List.of(0, 0)),
+                new Placement(List.of(3, 5), 1, true, List.of(0, 0), NodePlace.ALONE),
                 64,
                 3,
                 32,
