@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.jline.utils.Signals;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -49,6 +50,12 @@ public final class ServeCommand implements Callable<Integer> {
 
   /** What ends the server, and the exit code when it comes twice. */
   private static final Map<String, Integer> SIGNALS = Map.of("INT", 130, "TERM", 143);
+
+  /** How often it is seen whether a replica lives. */
+  private static final Duration WATCH = Duration.ofMillis(500);
+
+  /** How long clients may still ask why the last replica failed. */
+  private static final Duration LAST_WORDS = Duration.ofSeconds(5);
 
   @Spec private CommandSpec spec = CommandSpec.create();
 
@@ -101,9 +108,8 @@ public final class ServeCommand implements Callable<Integer> {
     try (LanguageModel loaded = load(options, metrics);
         OpenAiServer server = OpenAiServer.start(loaded, listening, metrics)) {
       announce(listening, server.port());
-      serve(server);
+      return serve(server, loaded);
     }
-    return 0;
   }
 
   /** Returns when node 0 has ended. */
@@ -146,13 +152,33 @@ public final class ServeCommand implements Callable<Integer> {
     out.flush();
   }
 
-  /** Returns when the server was told to end and has ended. */
-  private void serve(OpenAiServer server) throws InterruptedException {
+  /** Returns 0 when the server was told to end and has ended. */
+  private int serve(OpenAiServer server, LanguageModel loaded) throws InterruptedException {
     CountDownLatch ending = new CountDownLatch(1);
     SIGNALS.forEach((signal, code) -> Signals.register(signal, () -> end(ending, code)));
-    ending.await();
+    while (!ending.await(WATCH.toMillis(), TimeUnit.MILLISECONDS)) {
+      if (isLost(loaded)) {
+        endWithout(ending);
+      }
+    }
     LOG.info("Letting what runs finish, for {} s at most; a second signal ends it", patience);
     server.drain(Duration.ofSeconds(patience));
+    return 0;
+  }
+
+  private static boolean isLost(LanguageModel loaded) {
+    return loaded.statuses().stream().allMatch(status -> status.failure() != null);
+  }
+
+  /**
+   * Ends this process unless it is told to first: whoever watches over it starts it again. A thread
+   * that hangs could not be ended in another way.
+   */
+  private static void endWithout(CountDownLatch ending) throws InterruptedException {
+    LOG.error("No replica lives: ending in {} s", LAST_WORDS.toSeconds());
+    if (!ending.await(LAST_WORDS.toMillis(), TimeUnit.MILLISECONDS)) {
+      Runtime.getRuntime().halt(1);
+    }
   }
 
   private static void end(CountDownLatch ending, int code) {

@@ -169,7 +169,7 @@ class SeveralHostsTest {
   @Test
   void aHostThatDiesFailsTheReplicaWithinTwoSeconds() throws Exception {
     Process other = startNode("dying", 1);
-    startNode("bereft", 0);
+    Process bereft = startNode("bereft", 0);
     awaitLine("bereft", "Serving pocket at");
     other.destroyForcibly();
 
@@ -177,7 +177,9 @@ class SeveralHostsTest {
     assertThat(curl("/v1/completions", "-d", REQUESTS.getFirst()).output())
         .contains("node 1 (10.213.7.2) is gone")
         .doesNotContain("HTTP 200");
-    assertThat(Files.readString(log("bereft"))).contains("node 1 (10.213.7.2) is gone");
+    assertThat(end(bereft)).isEqualTo(1);
+    assertThat(Files.readString(log("bereft")))
+        .contains("node 1 (10.213.7.2) is gone", "No replica lives: ending in 5 s");
   }
 
   @Test
