@@ -4,6 +4,7 @@ import io.flotilla.bench.client.ServerException;
 import io.flotilla.bench.dataset.DatasetException;
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.cli.option.UsageException;
+import io.flotilla.fleet.remote.ReplicaLostException;
 import io.flotilla.generation.GenerationException;
 import io.flotilla.tokenizer.TokenizerException;
 import java.io.IOException;
@@ -39,6 +40,7 @@ final class Failures {
           ServerException _,
           DatasetException _,
           GenerationException _,
+          ReplicaLostException _,
           IllegalArgumentException _ ->
           say(err, message(failure), FAILED);
       case OutOfMemoryError e ->

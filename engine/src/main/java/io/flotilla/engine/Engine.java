@@ -169,6 +169,7 @@ public final class Engine implements Runnable, AutoCloseable {
       fail(cause);
       while (!closed && !draining) {
         obey(mailbox.take());
+        publish();
       }
     }
   }
@@ -293,6 +294,7 @@ public final class Engine implements Runnable, AutoCloseable {
     inFlight.clear();
     failLive(describe(cause));
     publish();
+    listener.failed(cause);
   }
 
   private void failLive(String message) {
@@ -316,7 +318,9 @@ public final class Engine implements Runnable, AutoCloseable {
   }
 
   private void publish() {
-    statistics = snapshot();
+    EngineStatistics now = snapshot();
+    statistics = now;
+    listener.turnEnded(now);
   }
 
   private EngineStatistics snapshot() {

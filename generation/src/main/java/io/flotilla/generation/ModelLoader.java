@@ -7,11 +7,17 @@ import io.flotilla.executor.ExecutorOptions;
 import io.flotilla.executor.Layout;
 import io.flotilla.executor.LocalExecutor;
 import io.flotilla.executor.MemoryPlan;
+import io.flotilla.fleet.EngineClient;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
+import io.flotilla.fleet.remote.RemoteEngineClient;
+import io.flotilla.fleet.remote.ReplicaHost.LoadedReplica;
 import io.flotilla.kernels.Device;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,14 +34,56 @@ final class ModelLoader {
     this.progress = progress;
   }
 
-  /** Closes whatever it has opened when it cannot go on. */
+  /** A model whose replica runs in this process. */
   LanguageModel load(EngineListener listener) {
+    return closingOnFailure(
+        () -> {
+          long started = begin();
+          ModelSource source = ModelSource.open(find(), options, parts);
+          PendingText text = text(source);
+          LoadedReplica replica = start(source, listener);
+          return assemble(source, text, replica.engine(), replica.maxModelLength(), started);
+        });
+  }
+
+  /**
+   * A model whose replica runs in a process of its own, which holds the weights.
+   *
+   * @param command the process's command line for a model at a path
+   */
+  LanguageModel loadApart(EngineListener listener, Function<Path, List<String>> command) {
+    return closingOnFailure(
+        () -> {
+          long started = begin();
+          Path path = find();
+          RemoteEngineClient client =
+              RemoteEngineClient.start(command.apply(path), listener, progress::onWeights);
+          parts.add(client::close);
+          ModelSource source = ModelSource.open(path, options, parts);
+          PendingText text = text(source);
+          return assemble(source, text, client, client.awaitReady(), started);
+        });
+  }
+
+  /** A replica alone, without its text side. */
+  LoadedReplica loadReplica(EngineListener listener) {
+    return closingOnFailure(
+        () -> {
+          requireKnown();
+          return start(ModelSource.open(find(), options, parts), listener);
+        });
+  }
+
+  /** Closes whatever was opened when the work cannot go on. */
+  private <T> T closingOnFailure(Loading<T> loading) {
     boolean loaded = false;
     try {
-      requireKnown();
-      LanguageModel model = start(listener);
+      T result = loading.run();
       loaded = true;
-      return model;
+      return result;
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
+      throw new CancellationException("the loading of " + options.model() + " was interrupted");
     } finally {
       if (!loaded) {
         parts.close();
@@ -43,10 +91,25 @@ final class ModelLoader {
     }
   }
 
-  private LanguageModel start(EngineListener listener) {
-    long started = System.nanoTime();
+  private interface Loading<T> {
+    T run() throws InterruptedException;
+  }
+
+  private long begin() {
+    requireKnown();
     LOG.info("Loading {}", options.model());
-    ModelSource source = ModelSource.open(options, progress, parts);
+    return System.nanoTime();
+  }
+
+  private Path find() {
+    return ModelSource.find(options, progress);
+  }
+
+  private PendingText text(ModelSource source) {
+    return PendingText.start(() -> source.readText(options, progress), parts);
+  }
+
+  private LoadedReplica start(ModelSource source, EngineListener listener) {
     ModelConfig config = source.config();
     requireLength(config);
     Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
@@ -61,11 +124,22 @@ final class ModelLoader {
             chosen.interconnect());
     describe(executor.memories());
     EngineLimits limits = limits(sizes.maxModelLength());
-    Router router = new Router(List.of(LocalEngineClient.start(executor, limits, listener)));
-    parts.add(router::close);
+    LocalEngineClient engine = LocalEngineClient.start(executor, limits, listener);
+    parts.add(engine::close);
+    return new LoadedReplica(engine, sizes.maxModelLength());
+  }
+
+  private LanguageModel assemble(
+      ModelSource source, PendingText text, EngineClient client, int maxModelLength, long started) {
     LanguageModel model =
         new LoadedModel(
-            options.model(), source, sizes.maxModelLength(), options.seed(), router, parts);
+            options.model(),
+            source,
+            text.of(source.config()),
+            maxModelLength,
+            options.seed(),
+            new Router(List.of(client)),
+            parts);
     LOG.info(
         "Loaded {} in {} s",
         options.model(),

@@ -6,15 +6,18 @@ import io.flotilla.cli.option.UsageException;
 import io.flotilla.cli.terminal.LoadBar;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.LanguageModel;
+import io.flotilla.generation.ThisMachine;
 import io.flotilla.server.OpenAiServer;
 import io.flotilla.server.ServerMetrics;
 import io.flotilla.server.ServerOptions;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Function;
 import org.jline.utils.Signals;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -46,6 +49,8 @@ import picocli.CommandLine.Spec;
 public final class ServeCommand implements Callable<Integer> {
   private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
 
+  private static final String HOME = "flotilla.home";
+
   /** What ends the server, and the exit code when it comes twice. */
   private static final Map<String, Integer> SIGNALS = Map.of("INT", 130, "TERM", 143);
 
@@ -70,6 +75,12 @@ public final class ServeCommand implements Callable<Integer> {
       defaultValue = "30",
       description = "How long what runs may take to finish at the end. Default: ${DEFAULT-VALUE}.")
   private int patience = 30;
+
+  @Option(
+      names = "--replica-process",
+      hidden = true,
+      description = "Run the replica in a process of its own, as is done for a GPU.")
+  private boolean replicaProcess;
 
   @Mixin private final EngineFlags engine = new EngineFlags();
 
@@ -98,17 +109,29 @@ public final class ServeCommand implements Callable<Integer> {
   }
 
   private Path bundled() {
-    Path folder = BundledModel.find(System.getProperty("flotilla.home"));
+    Path folder = BundledModel.find(System.getProperty(HOME));
     LOG.info(
         "Serving the bundled model, a toy of 16 million parameters; for a real one:"
             + " flotilla serve Qwen/Qwen3-0.6B");
     return folder;
   }
 
-  private static LanguageModel load(EngineOptions options, ServerMetrics metrics) {
+  private LanguageModel load(EngineOptions options, ServerMetrics metrics) {
     try (LoadBar bar = new LoadBar(options.model())) {
-      return LanguageModel.load(options, metrics, bar);
+      return replicaProcess || ThisMachine.needsReplicaProcess(options)
+          ? LanguageModel.loadApart(options, metrics, bar, replica(options))
+          : LanguageModel.load(options, metrics, bar);
     }
+  }
+
+  private Function<Path, List<String>> replica(EngineOptions options) {
+    String home = System.getProperty(HOME);
+    if (home == null) {
+      throw new IllegalStateException(
+          "a replica's process is started by bin/flotilla, but this one was not");
+    }
+    boolean verbose = Boolean.TRUE.equals(spec.findOption("--verbose").getValue());
+    return path -> ReplicaCommand.line(Path.of(home), path, options, verbose);
   }
 
   private void announce(ServerOptions listening, int port) {
