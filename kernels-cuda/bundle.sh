@@ -26,6 +26,8 @@ fi
 rm -rf "$out/flotilla" "$out/check"
 mkdir -p "$out/flotilla" "$out/check"
 cp -r "$built/bin" "$built/launcher" "$built/lib" "$out/flotilla/"
+# What the build has trained fits the place it was built for alone.
+rm -f "$out"/flotilla/lib/flotilla.aot*
 for jar in "$out"/flotilla/lib/tokenizers-*.jar; do
   zip -q -d "$jar" 'native/lib/linux-aarch64/*' 'native/lib/osx-*' 'native/lib/win-*' || true
 done

@@ -25,6 +25,7 @@ struct DecodeArguments {
   float* partial;  // [sequence][head][split][D + 2]: sums, then the largest score and the weight
   int* arrived;    // [sequence][blockIdx.y], zero between launches
   int least_pages; // of a split
+  int beside;      // whether the kernel before is that of the prompts' attention
 };
 
 constexpr int DECODE_WARPS = 4;
@@ -187,7 +188,9 @@ __device__ __forceinline__ float share_of(float largest, float overall) {
 template <int D>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
   extern __shared__ __align__(1024) unsigned char memory[];
-  wait_for_previous();
+  if (!args.beside) {
+    wait_for_previous();
+  }
   let_next_start();
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
@@ -336,10 +339,15 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
   }
 }
 
+// What prompts' attention waited for is there once its blocks have let these start, and they share
+// nothing else; but whoever comes next waits for this kernel alone.
 #define DECODE(NAME, D)                                                                        \
   extern "C" __global__ void __launch_bounds__(128)                                            \
       NAME(const __grid_constant__ DecodeArguments args) {                                     \
     decode_attention<D>(args, gridDim.x);                                                      \
+    if (args.beside) {                                                                         \
+      wait_for_previous();                                                                     \
+    }                                                                                          \
   }
 DECODE(decode_attention_64, 64)
 DECODE(decode_attention_128, 128)

@@ -38,6 +38,16 @@ INLINE lanes first(int count, lanes value, lanes otherwise) {
   return _mm512_mask_mov_ps(otherwise, (__mmask16)((1u << count) - 1), value);
 }
 
+INLINE lanes load_bytes(const void *address) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(address)));
+}
+
+INLINE lanes broadcast_half(const void *address) {
+  int16_t bits;
+  memcpy(&bits, address, 2);
+  return _mm512_cvtph_ps(_mm256_set1_epi16(bits));
+}
+
 INLINE void widen_signed(__m128i bytes, lanes out[1]) {
   out[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
 }
@@ -89,6 +99,16 @@ INLINE lanes first(int count, lanes value, lanes otherwise) {
   __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), index);
   return _mm256_blendv_ps(otherwise, value, _mm256_castsi256_ps(mask));
+}
+
+INLINE lanes load_bytes(const void *address) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(address)));
+}
+
+INLINE lanes broadcast_half(const void *address) {
+  int16_t bits;
+  memcpy(&bits, address, 2);
+  return _mm256_cvtph_ps(_mm_set1_epi16(bits));
 }
 
 INLINE void widen_signed(__m128i bytes, lanes out[2]) {

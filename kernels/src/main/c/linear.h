@@ -39,6 +39,14 @@ INLINE const float *x_row(const struct linear_tile *t, int64_t row) {
   return (const float *)((const char *)t->x + row * t->x_stride);
 }
 
+INLINE struct linear_tile some_rows(const struct linear_tile *t, int64_t first, int64_t rows) {
+  struct linear_tile part = *t;
+  part.x = x_row(t, first);
+  part.out = (float *)((char *)t->out + first * t->out_stride);
+  part.rows = rows;
+  return part;
+}
+
 INLINE void put(const struct linear_tile *t, int64_t row, int64_t output, lanes sum) {
   float *out = (float *)((char *)t->out + row * t->out_stride);
   out[output] = sum_of_lanes(sum) + (t->bias ? t->bias[output] : 0.0f);
@@ -216,13 +224,15 @@ INLINE void many_rows(const struct linear_tile *t, enum type type) {
 #define PRODUCTS(type)                                                                             \
   FEW(type, 1, 4)                                                                                  \
   FEW(type, 2, 4)                                                                                  \
-  FEW(type, 4, LANES == 16 ? 4 : 2)                                                                \
-  FEW(type, 8, LANES == 16 ? 2 : 1)                                                                \
+  FEW(type, 4, LANES == 16 ? 4 : 3)                                                                \
   static void multiply_##type(const struct linear_tile *t) {                                       \
     if (t->rows > FEW_ROWS) {                                                                      \
       many_rows(t, type);                                                                          \
     } else if (t->rows > 4) {                                                                      \
-      few_##type##_8(t);                                                                           \
+      struct linear_tile part = some_rows(t, 0, 4);                                                \
+      few_##type##_4(&part);                                                                       \
+      part = some_rows(t, 4, t->rows - 4);                                                         \
+      multiply_##type(&part);                                                                      \
     } else if (t->rows > 2) {                                                                      \
       few_##type##_4(t);                                                                           \
     } else if (t->rows > 1) {                                                                      \

@@ -59,9 +59,9 @@ INLINE void widen_nibbles(enum type type, const uint8_t *block, lanes *out) {
     low = _mm_or_si128(low, fifth_bits(fifths));
     high = _mm_or_si128(high, fifth_bits(fifths + 2));
   }
-  lanes scale = BROADCAST(half(block));
+  lanes scale = broadcast_half(block);
   if (has_minimum) {
-    lanes minimum = BROADCAST(half(block + 2));
+    lanes minimum = broadcast_half(block + 2);
     scale_unsigned(low, scale, minimum, out);
     scale_unsigned(high, scale, minimum, out + HALF_LANES);
   } else {
@@ -135,9 +135,10 @@ INLINE void widen(enum type type, const uint8_t *row, int64_t group, lanes out[G
     break;
   case Q8_0: {
     const uint8_t *block = row + group * 34;
-    lanes scale = BROADCAST(half(block));
-    scale_signed(_mm_loadu_si128((const __m128i *)(block + 2)), scale, out);
-    scale_signed(_mm_loadu_si128((const __m128i *)(block + 18)), scale, out + HALF_LANES);
+    lanes scale = broadcast_half(block);
+    for (int i = 0; i < GROUP_LANES; i++) {
+      out[i] = MULTIPLY(load_bytes(block + 2 + i * LANES), scale);
+    }
     break;
   }
   case Q4_0:

@@ -2,11 +2,13 @@ package io.flotilla.kernels.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /**
  * Finds the fastest of some algorithms for a product: the first products of a shape, those of the
  * first layers, each take another one, between two events. The weights are then as cold as in use,
- * and nothing is computed for the trial's sake.
+ * and nothing is computed for the trial's sake. The stream is kept busy while the host sends the
+ * three, which takes longer than a small product.
  */
 final class AlgorithmTrial {
   /** Algorithms worth a try: they and their rounds fit the layers of small models. */
@@ -15,6 +17,7 @@ final class AlgorithmTrial {
   static final int ROUNDS = 2;
 
   private final Driver driver;
+  private final LongConsumer delay;
   private final MemorySegment candidates;
   private final int count;
   private final long bytes;
@@ -30,11 +33,14 @@ final class AlgorithmTrial {
   }
 
   /**
+   * @param delay keeps a stream busy for longer than the host takes to send a product
    * @param candidates the likeliest first
    * @param bytes of each
    */
-  AlgorithmTrial(Driver driver, MemorySegment candidates, int count, long bytes) {
+  AlgorithmTrial(
+      Driver driver, LongConsumer delay, MemorySegment candidates, int count, long bytes) {
     this.driver = driver;
+    this.delay = delay;
     this.candidates = candidates;
     this.count = count;
     this.bytes = bytes;
@@ -49,13 +55,16 @@ final class AlgorithmTrial {
       return product.run(algorithm(best));
     }
     int candidate = next % count;
-    starts[next] = recorded(stream);
+    starts[next] = driver.createTimedEvent();
+    ends[next] = driver.createTimedEvent();
+    delay.accept(stream);
+    driver.recordEvent(starts[next], stream);
     int status = product.run(algorithm(candidate));
     if (status != 0) {
       refused[candidate] = true;
       status = product.run(algorithm(best));
     }
-    ends[next] = recorded(stream);
+    driver.recordEvent(ends[next], stream);
     next++;
     if (next == starts.length) {
       decide();
@@ -65,12 +74,6 @@ final class AlgorithmTrial {
 
   private MemorySegment algorithm(int candidate) {
     return candidates.asSlice(candidate * bytes, bytes);
-  }
-
-  private long recorded(long stream) {
-    long event = driver.createTimedEvent();
-    driver.recordEvent(event, stream);
-    return event;
   }
 
   private void decide() {

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.LongConsumer;
 
 /**
  * Matrix products by cuBLASLt, bf16 with float accumulators. Row-major {@code out = x W^T} is, in
@@ -28,8 +29,10 @@ final class CublasLt {
   private static final int HEURISTIC_BYTES = 96; // 64 of them the algorithm
   private static final long WORKSPACE_BYTES = 32L << 20;
   private static final int TILE_ROWS = 128;
+  private static final int NAMED_FOR_THE_SIZE = 8;
 
   private final Driver driver;
+  private final LongConsumer delay;
   private final NativeLibrary library;
   private final MethodHandle matmul;
   private final Arena arena;
@@ -64,10 +67,12 @@ final class CublasLt {
       MemorySegment weights, MemorySegment in, MemorySegment out, AlgorithmTrial trial) {}
 
   /**
+   * @param delay keeps a stream busy for longer than the host takes to send a product
    * @param workspace {@link #workspaceBytes} of device memory
    */
-  CublasLt(Driver driver, NativeLibrary library, long workspace, Arena arena) {
+  CublasLt(Driver driver, LongConsumer delay, NativeLibrary library, long workspace, Arena arena) {
     this.driver = driver;
+    this.delay = delay;
     this.library = library;
     this.workspace = workspace;
     this.arena = arena;
@@ -166,14 +171,14 @@ final class CublasLt {
     MemorySegment found = arena.allocate((long) most * HEURISTIC_BYTES, 8);
     Shape tiles = shape.withRows(Math.ceilDiv(shape.rows, TILE_ROWS) * TILE_ROWS);
     boolean both = tiles.rows > shape.rows && shape.rows > TILE_ROWS;
-    int count = find(shape, found, both ? most / 2 : most);
+    int count = find(shape, found, both ? NAMED_FOR_THE_SIZE : most);
     if (count == 0) {
       throw new CudaException("cuBLASLt has no algorithm for " + shape);
     }
     if (both) {
       count += find(tiles, found.asSlice((long) count * HEURISTIC_BYTES), most - count);
     }
-    return new AlgorithmTrial(driver, found, count, HEURISTIC_BYTES);
+    return new AlgorithmTrial(driver, delay, found, count, HEURISTIC_BYTES);
   }
 
   private int find(Shape shape, MemorySegment found, int most) {

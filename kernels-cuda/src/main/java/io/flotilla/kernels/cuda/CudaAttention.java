@@ -27,6 +27,7 @@ final class CudaAttention {
   private static final int LEAST_PAGES_WHERE_FULL = 64;
   private static final int HOPPER_TILE = 128;
   private static final int HOPPER_DIM = 128;
+  private static final int SHORT_PROMPT = 384;
 
   private final Launcher launcher;
   private final CudaDevice device;
@@ -72,17 +73,27 @@ final class CudaAttention {
   void attend(
       long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
     AttentionShape shape = cache.shape();
-    if (batch.rows() > batch.sequences()) {
+    boolean prompts = batch.rows() > batch.sequences();
+    if (prompts) {
       prefill(stream, queries, cache, batch, scale, out);
     }
-    if (batch.rows() <= batch.sequences() || batch.sequences() > 1) {
+    if (!prompts || batch.sequences() > 1) {
       reserve(shape, batch.sequences());
-      decode(stream, queries, cache, batch, scale, out);
+      decode(stream, queries, cache, batch, scale, prompts, out);
     }
   }
 
+  /**
+   * @param beside whether prompts' attention was launched just before
+   */
   private void decode(
-      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+      long stream,
+      Tensor queries,
+      KvCache cache,
+      AttentionBatch batch,
+      float scale,
+      boolean beside,
+      Tensor out) {
     AttentionShape shape = cache.shape();
     MemorySegment arguments = launcher.struct();
     addresses(arguments, queries, cache, batch);
@@ -96,6 +107,7 @@ final class CudaAttention {
     arguments.set(JAVA_LONG, 104, arrived);
     boolean fills = batch.sequences() * blocksOfHeads(shape) >= 2 * multiprocessors;
     arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
+    arguments.set(JAVA_INT, 116, beside ? 1 : 0);
     int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
     launcher.launch(
         "decode_attention_" + shape.headDim(),
@@ -120,7 +132,7 @@ final class CudaAttention {
     arguments.set(JAVA_FLOAT, 76, scale);
     arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
     arguments.set(JAVA_LONG, 88, out.stride());
-    boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM;
+    boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM && !isShort(batch);
     int tile = warpgroups ? HOPPER_TILE : PREFILL_TILE;
     // Blocks that find no tile cost as much as a small one's work, and most sequences are decoded.
     int tiles = Math.ceilDiv(batch.rows(), tile) + batch.prompts();
@@ -130,6 +142,14 @@ final class CudaAttention {
         "prefill_attention_" + (warpgroups ? "hopper_" : "") + shape.headDim(),
         new Launcher.Grid(shape.heads(), tiles, 1, warpgroups ? 2 * THREADS : THREADS, shared),
         stream);
+  }
+
+  /**
+   * Whether prompts are so short on the average that small tiles, of which a multiprocessor has
+   * several at once, are faster.
+   */
+  private static boolean isShort(AttentionBatch batch) {
+    return batch.rows() - batch.sequences() <= (long) SHORT_PROMPT * batch.prompts();
   }
 
   /** What both kernels' arguments begin with. */

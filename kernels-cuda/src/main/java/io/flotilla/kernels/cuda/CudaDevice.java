@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class CudaDevice implements Device {
   private static final int HOPPER = 9;
+  private static final int DELAY_CYCLES = 200_000; // Some 110 us.
 
   private final Arena arena = Arena.ofShared();
   private final CudaSetup setup;
@@ -38,6 +40,7 @@ final class CudaDevice implements Device {
   private final List<MemorySegment> hostMemory = new ArrayList<>();
   private final List<Long> events = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
+  private @Nullable PinnedRing ring;
   private @Nullable Opened opened;
   private @Nullable Thread entered;
 
@@ -70,7 +73,10 @@ final class CudaDevice implements Device {
     long kernels = driver.loadKernels(setup.kernels(arena));
     Launcher launcher = new Launcher(driver, ordinal, kernels, setup.overlap(), arena);
     long workspace = allocated(CublasLt.workspaceBytes());
-    CublasLt cublas = new CublasLt(driver, setup.cublasLt(), workspace, arena);
+    LongConsumer delay =
+        stream ->
+            launcher.number(DELAY_CYCLES).launchAlone("delay", Launcher.Grid.of(1, 1), stream);
+    CublasLt cublas = new CublasLt(driver, delay, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
     boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
@@ -147,7 +153,8 @@ final class CudaDevice implements Device {
             setup.driver(),
             device.launcher,
             device.stream,
-            new CudaBuffer(stage, MatrixUpload.stageBytes()));
+            new CudaBuffer(stage, MatrixUpload.stageBytes()),
+            ring());
     List<Tensor> tensors = new ArrayList<>();
     long offset = 0;
     for (MatrixSource matrix : matrices) {
@@ -156,8 +163,18 @@ final class CudaDevice implements Device {
       tensors.add(Tensor.of(part, TensorType.BF16, matrix.rows(), matrix.columns()));
       offset += part.bytes();
     }
+    upload.await();
     setup.driver().free(stage);
     return tensors;
+  }
+
+  private PinnedRing ring() {
+    PinnedRing current = ring;
+    if (current == null) {
+      current = new PinnedRing(setup.driver());
+      ring = current;
+    }
+    return current;
   }
 
   private static long bytes(MatrixSource matrix) {
@@ -293,6 +310,9 @@ final class CudaDevice implements Device {
       driver.free(address);
     }
     hostMemory.forEach(driver::freeHost);
+    if (ring != null) {
+      ring.close();
+    }
     driver.unloadKernels(current.kernels);
     driver.releaseContext(ordinal);
     arena.close();

@@ -16,7 +16,8 @@ import java.util.stream.IntStream;
  * floats and on the host where they are quantised; random ones made on the device.
  */
 final class MatrixUpload {
-  private static final long STAGE_BYTES = 64L << 20;
+  private static final long STAGE_BYTES = PinnedRing.PART_BYTES;
+  private static final int PIECE_BYTES = 1 << 20;
   private static final int THREADS = 256;
   private static final int BLOCKS = 1024;
 
@@ -24,27 +25,34 @@ final class MatrixUpload {
   private final Launcher launcher;
   private final long stream;
   private final CudaBuffer stage;
+  private final PinnedRing ring;
 
   /**
    * @param stage device memory for what is converted, {@link #stageBytes} of it
+   * @param ring what stored matrices pass through
    */
-  MatrixUpload(Driver driver, Launcher launcher, long stream, CudaBuffer stage) {
+  MatrixUpload(Driver driver, Launcher launcher, long stream, CudaBuffer stage, PinnedRing ring) {
     this.driver = driver;
     this.launcher = launcher;
     this.stream = stream;
     this.stage = stage;
+    this.ring = ring;
   }
 
   static long stageBytes() {
     return STAGE_BYTES;
   }
 
-  /** Writes a matrix to device memory, without gaps between rows, and waits. */
+  /** Starts to write a matrix to device memory, without gaps between rows. */
   void bring(MatrixSource matrix, long to) {
     switch (matrix) {
       case Random random -> fill(random, to);
       case Stored stored -> copy(stored, to);
     }
+  }
+
+  /** Waits until everything is written. */
+  void await() {
     driver.synchronize(stream);
   }
 
@@ -77,25 +85,41 @@ final class MatrixUpload {
   }
 
   private void copy(Stored stored, long to) {
-    long rowBytes = stored.type().bytes(stored.columns());
     boolean gaps = stored.columns() != stored.stride();
     if (stored.type() == TensorType.BF16 && !gaps) {
-      driver.copyToDevice(to, stored.data(), stored.rows() * rowBytes, stream);
+      copyWhole(stored, to);
       return;
     }
     int widest = Float.BYTES * stored.columns();
-    int rowsAtOnce = Math.clamp(STAGE_BYTES / widest, 1, stored.rows());
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment host = arena.allocate((long) rowsAtOnce * widest, 64);
-      for (int row = 0; row < stored.rows(); row += rowsAtOnce) {
-        Stored rows = stored.sliceRows(row, Math.min(rowsAtOnce, stored.rows() - row));
-        convert(rows, host, to + 2L * row * stored.columns());
-        driver.synchronize(stream);
-      }
+    int rowsAtOnce = Math.clamp(PinnedRing.PART_BYTES / widest, 1, stored.rows());
+    for (int row = 0; row < stored.rows(); row += rowsAtOnce) {
+      Stored rows = stored.sliceRows(row, Math.min(rowsAtOnce, stored.rows() - row));
+      convert(rows, to + 2L * row * stored.columns());
     }
   }
 
-  private void convert(Stored rows, MemorySegment host, long to) {
+  /** Several threads fill a part: one alone copies slower than the bus. */
+  private void copyWhole(Stored stored, long to) {
+    long bytes = stored.type().bytes((long) stored.rows() * stored.columns());
+    for (long from = 0; from < bytes; from += PinnedRing.PART_BYTES) {
+      long first = from;
+      int count = (int) Math.min(PinnedRing.PART_BYTES, bytes - from);
+      MemorySegment part = ring.take();
+      IntStream.range(0, Math.ceilDiv(count, PIECE_BYTES))
+          .parallel()
+          .forEach(
+              piece -> {
+                int at = piece * PIECE_BYTES;
+                int size = Math.min(PIECE_BYTES, count - at);
+                MemorySegment.copy(stored.data(), first + at, part, at, size);
+              });
+      driver.copyToDevice(to + from, part, count, stream);
+      ring.sent(stream);
+    }
+  }
+
+  private void convert(Stored rows, long to) {
+    MemorySegment host = ring.take();
     long rowBytes = rows.type().bytes(rows.columns());
     long fileStride = rows.type().bytes(rows.stride());
     boolean plain = rows.type().blockElements() == 1;
@@ -115,9 +139,11 @@ final class MatrixUpload {
     long bytes = rows.rows() * hostStride;
     if (rows.type() == TensorType.BF16) {
       driver.copyToDevice(to, host, bytes, stream);
+      ring.sent(stream);
       return;
     }
     driver.copyToDevice(stage.address(), host, bytes, stream);
+    ring.sent(stream);
     launcher
         .pointer(stage.address())
         .pointer(to)

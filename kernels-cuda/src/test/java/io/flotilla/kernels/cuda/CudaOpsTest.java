@@ -153,6 +153,8 @@ class CudaOpsTest {
     steps.add(new int[] {1, 1, 1, 1});
     steps.add(new int[] {1, 200, 17, 2});
     steps.add(new int[] {1, 1, 1, 1});
+    // Long enough on the average for the large tiles.
+    steps.add(new int[] {600, 1, 700, 450});
     for (int[] rows : steps) {
       devices.assertClose(run.describe(rows), run.step(rows));
     }

@@ -145,7 +145,8 @@ class StubDriverTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment candidates = arena.allocate(3 * 8);
       List<Long> used = new ArrayList<>();
-      AlgorithmTrial trial = new AlgorithmTrial(driver, candidates, 3, 8);
+      List<Long> delayed = new ArrayList<>();
+      AlgorithmTrial trial = new AlgorithmTrial(driver, delayed::add, candidates, 3, 8);
       for (int i = 0; i < 3 * AlgorithmTrial.ROUNDS + 1; i++) {
         int status =
             trial.run(
@@ -159,6 +160,7 @@ class StubDriverTest {
       }
       // The stub says that each stretch of time is shorter than the one before.
       assertThat(used).startsWith(0L, 1L, 2L, 0L).endsWith(1L);
+      assertThat(delayed).hasSize(3 * AlgorithmTrial.ROUNDS);
     }
   }
 
