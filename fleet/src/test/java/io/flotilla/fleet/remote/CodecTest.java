@@ -48,11 +48,10 @@ class CodecTest {
     commands.forEach(command -> CommandCodec.write(command, frames));
     FrameReader reader = reader(bytes(frames));
     for (EngineCommand command : commands) {
-      assertThat(reader.next((type, in) -> CommandCodec.read(type, in, SINK)))
-          .usingRecursiveComparison()
-          .isEqualTo(command);
+      EngineCommand read = reader.next((type, in) -> CommandCodec.read(type, in, SINK));
+      assertThat(read).usingRecursiveComparison().isEqualTo(command);
     }
-    assertThat(reader.next(ReportCodec::read)).isNull();
+    assertReadToTheEnd(reader);
   }
 
   @RepeatedTest(20)
@@ -60,9 +59,10 @@ class CodecTest {
     List<Report> reports = reports();
     FrameReader reader = reader(bytes(reports));
     for (Report report : reports) {
-      assertThat(reader.next(ReportCodec::read)).usingRecursiveComparison().isEqualTo(report);
+      Report read = reader.next(ReportCodec::read);
+      assertThat(read).usingRecursiveComparison().isEqualTo(report);
     }
-    assertThat(reader.next(ReportCodec::read)).isNull();
+    assertReadToTheEnd(reader);
   }
 
   /** Whatever is added to the interfaces must be added here. */
@@ -135,6 +135,11 @@ class CodecTest {
     assertThatThrownBy(() -> readAll(bytes(frames)))
         .isInstanceOf(ProtocolException.class)
         .hasMessage("1 bytes too many in a frame");
+  }
+
+  private static void assertReadToTheEnd(FrameReader reader) throws IOException {
+    Report none = reader.next(ReportCodec::read);
+    assertThat((Object) none).isNull();
   }
 
   private static void assertReadsToAnEnd(byte[] bytes) {
