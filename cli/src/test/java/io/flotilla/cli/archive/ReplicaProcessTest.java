@@ -52,8 +52,8 @@ class ReplicaProcessTest {
     }
 
     @Override
-    public void close() throws InterruptedException {
-      process.destroyForcibly().waitFor();
+    public void close() {
+      process.destroyForcibly().onExit().join();
     }
   }
 
@@ -86,7 +86,8 @@ class ReplicaProcessTest {
       assertThat(text(post(server, STORY).body())).isEqualTo(before);
       assertThat(get(server, "/metrics").body())
           .containsPattern("flotilla:replica_restarts_total\\{.*} 1.0");
-      assertThat(server.log()).anyMatch(line -> line.contains("SIGKILL; it is started again in 1"));
+      assertThat(server.log())
+          .anyMatch(line -> line.contains("started again in 1 s: the replica's process ended"));
     }
   }
 

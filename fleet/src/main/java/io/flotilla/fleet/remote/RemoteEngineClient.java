@@ -70,7 +70,7 @@ public final class RemoteEngineClient implements EngineClient {
    *
    * @param command its command line, which ends up in {@link ReplicaHost}
    * @param listener hears of the engine, on a thread of the connection
-   * @param progress hears of each start
+   * @param progress hears of the first start
    */
   public static RemoteEngineClient start(
       List<String> command, EngineListener listener, WeightsListener progress) {
@@ -115,7 +115,7 @@ public final class RemoteEngineClient implements EngineClient {
 
   private void restart(String cause) throws InterruptedException {
     long seconds = pause.next(System.nanoTime());
-    LOG.error("The replica failed: {}; it is started again in {} s", cause, seconds);
+    LOG.error("The replica failed, and is started again in {} s: {}", seconds, cause);
     lose(cause);
     Thread.sleep(seconds * 1000);
     restarts.incrementAndGet();
@@ -181,7 +181,7 @@ public final class RemoteEngineClient implements EngineClient {
 
   private void hear(Report report) {
     switch (report) {
-      case Loading(long bytes, long total) -> progress.onWeights(bytes, total);
+      case Loading(long bytes, long total) -> loading(bytes, total);
       case Ready(int length, EngineStatistics now) -> begin(length, now);
       case StepApplied(int tokens) -> listener.stepApplied(tokens);
       case SequenceEnded(EngineListener.SequenceTimes times) -> listener.sequenceEnded(times);
@@ -191,6 +191,13 @@ public final class RemoteEngineClient implements EngineClient {
       }
       case Report.Failed(String cause) -> reported = cause;
       case Told _ -> throw new IllegalStateException("events are for sinks");
+    }
+  }
+
+  /** Nobody waits for a later start. */
+  private void loading(long bytes, long total) {
+    if (!firstReady.isDone()) {
+      progress.onWeights(bytes, total);
     }
   }
 

@@ -137,7 +137,8 @@ final class ReplicaProcess implements AutoCloseable {
       }
       throw new IOException(describeEnd() + " before it was heard of", e.getCause());
     } catch (TimeoutException _) {
-      throw new IOException("it was not heard of for " + CONNECT_PATIENCE.toMinutes() + " min");
+      throw new IOException(
+          "the replica was not heard of for " + CONNECT_PATIENCE.toMinutes() + " min");
     }
   }
 
@@ -145,11 +146,13 @@ final class ReplicaProcess implements AutoCloseable {
   String describeEnd() throws InterruptedException {
     if (!process.waitFor(END_PATIENCE.toMillis(), TimeUnit.MILLISECONDS)) {
       process.destroyForcibly();
-      return "its connection broke, and its process was killed";
+      return "the replica's connection broke, and its process was killed";
     }
     int status = process.exitValue();
     String signal = SIGNALS.get(status - 128);
-    return "its process ended with exit status " + status + (signal == null ? "" : ", " + signal);
+    return "the replica's process ended with exit status "
+        + status
+        + (signal == null ? "" : ", " + signal);
   }
 
   /**

@@ -127,7 +127,7 @@ class RemoteEngineClientTest {
               new Failed(
                   1,
                   FailureCode.REPLICA_FAILED,
-                  "its process ended with exit status 137, SIGKILL"));
+                  "the replica's process ended with exit status 137, SIGKILL"));
       assertThat(client.status().isServing()).isFalse();
       assertThat(client.status().trouble()).contains("started again", "SIGKILL");
       assertThat(client.status().statistics().running()).isZero();
@@ -173,7 +173,7 @@ class RemoteEngineClientTest {
     try (RemoteEngineClient client = start(Behaviour.EXIT_AT_ONCE)) {
       assertThatThrownBy(client::awaitReady)
           .isInstanceOf(ReplicaLostException.class)
-          .hasMessage("its process ended with exit status 3 before it was heard of");
+          .hasMessage("the replica's process ended with exit status 3 before it was heard of");
     }
   }
 
