@@ -5,6 +5,7 @@ import io.flotilla.bench.dataset.DatasetException;
 import io.flotilla.checkpoint.CheckpointException;
 import io.flotilla.cli.option.UsageException;
 import io.flotilla.executor.wire.NodeException;
+import io.flotilla.fleet.remote.ReplicaLostException;
 import io.flotilla.generation.GenerationException;
 import io.flotilla.tokenizer.TokenizerException;
 import java.io.IOException;
@@ -41,6 +42,7 @@ final class Failures {
           DatasetException _,
           GenerationException _,
           NodeException _,
+          ReplicaLostException _,
           IllegalArgumentException _ ->
           say(err, message(failure), FAILED);
       case OutOfMemoryError e ->

@@ -7,6 +7,7 @@ import io.flotilla.cli.models.ModelsCommand;
 import io.flotilla.cli.option.ConfigFile;
 import io.flotilla.cli.option.UsageException;
 import io.flotilla.cli.plan.PlanCommand;
+import io.flotilla.cli.serve.ReplicaCommand;
 import io.flotilla.cli.serve.ServeCommand;
 import io.flotilla.cli.terminal.LogFormat;
 import java.io.PrintWriter;
@@ -29,7 +30,8 @@ import picocli.CommandLine.ScopeType;
       PlanCommand.class,
       BenchCommand.class,
       DoctorCommand.class,
-      VersionCommand.class
+      VersionCommand.class,
+      ReplicaCommand.class
     },
     footer = {
       "",

@@ -173,6 +173,7 @@ public final class Engine implements Runnable, AutoCloseable {
       fail(cause);
       while (!closed && !draining) {
         obey(mailbox.take());
+        publish();
       }
     }
   }
@@ -309,6 +310,7 @@ public final class Engine implements Runnable, AutoCloseable {
     inFlight.clear();
     failLive(describe(cause));
     publish();
+    listener.failed(cause);
   }
 
   private void failLive(String message) {
@@ -332,7 +334,9 @@ public final class Engine implements Runnable, AutoCloseable {
   }
 
   private void publish() {
-    statistics = snapshot();
+    EngineStatistics now = snapshot();
+    statistics = now;
+    listener.turnEnded(now);
   }
 
   private EngineStatistics snapshot() {

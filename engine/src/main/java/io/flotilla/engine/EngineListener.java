@@ -1,6 +1,6 @@
 package io.flotilla.engine;
 
-/** Told what histograms are made of. Called on the engine's thread: it must not block or throw. */
+/** Told how an engine fares. Called on the engine's thread: it must not block or throw. */
 public interface EngineListener {
   /** Keeps nothing. */
   EngineListener NONE =
@@ -21,6 +21,20 @@ public interface EngineListener {
 
   /** A sequence that got at least one token has ended, be it by an abort. */
   void sequenceEnded(SequenceTimes times);
+
+  /**
+   * A turn is over: sinks have heard all of it.
+   *
+   * @param statistics as they are now
+   */
+  default void turnEnded(EngineStatistics statistics) {}
+
+  /**
+   * The replica has failed, and every sequence with it.
+   *
+   * @param cause the first
+   */
+  default void failed(Throwable cause) {}
 
   /**
    * Where a sequence's time went.

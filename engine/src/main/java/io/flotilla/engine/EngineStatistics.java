@@ -1,6 +1,7 @@
 package io.flotilla.engine;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -40,7 +41,53 @@ public record EngineStatistics(
    * @param busyNanos in which it computed
    * @param bubbleNanos in which it did not
    */
-  public record StageTime(long busyNanos, long bubbleNanos) {}
+  public record StageTime(long busyNanos, long bubbleNanos) {
+    private StageTime plus(StageTime other) {
+      return new StageTime(busyNanos + other.busyNanos, bubbleNanos + other.bubbleNanos);
+    }
+  }
+
+  /** The counts of an engine that has done nothing. */
+  public static EngineStatistics none() {
+    return new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0);
+  }
+
+  /** These with what only grows added to what an engine before this one came to. */
+  public EngineStatistics after(EngineStatistics earlier) {
+    List<StageTime> sums = new ArrayList<>();
+    for (int i = 0; i < stages.size(); i++) {
+      sums.add(
+          i < earlier.stages.size() ? stages.get(i).plus(earlier.stages.get(i)) : stages.get(i));
+    }
+    return new EngineStatistics(
+        running,
+        waiting,
+        kvUsage,
+        prefixQueries + earlier.prefixQueries,
+        prefixHits + earlier.prefixHits,
+        preemptions + earlier.preemptions,
+        promptTokens + earlier.promptTokens,
+        generatedTokens + earlier.generatedTokens,
+        steps + earlier.steps,
+        sums,
+        heartbeatNanos);
+  }
+
+  /** These as they stand when the engine is gone: nothing runs, and what only grows is kept. */
+  public EngineStatistics ofTheDead() {
+    return new EngineStatistics(
+        0,
+        0,
+        0,
+        prefixQueries,
+        prefixHits,
+        preemptions,
+        promptTokens,
+        generatedTokens,
+        steps,
+        stages,
+        heartbeatNanos);
+  }
 
   /**
    * How long the engine has worked on one turn; zero when it has nothing to do.

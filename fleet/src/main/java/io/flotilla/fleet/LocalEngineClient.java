@@ -63,7 +63,12 @@ public final class LocalEngineClient implements EngineClient {
 
   @Override
   public EngineStatus status() {
-    return new EngineStatus(engine.failure(), engine.ended(), engine.statistics());
+    return new EngineStatus(engine.failure(), engine.ended(), engine.statistics(), 0);
+  }
+
+  /** Waits until the engine was drained or closed and its executor is closed. */
+  public void awaitEnd() throws InterruptedException {
+    thread.join();
   }
 
   /** Ends the engine after its current turn, and the executor; what still lives fails. */

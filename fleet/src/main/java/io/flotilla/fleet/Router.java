@@ -89,9 +89,9 @@ public final class Router implements AutoCloseable {
 
   private Failed unserved(long id) {
     for (Replica replica : replicas) {
-      Throwable failure = replica.client.status().failure();
-      if (failure != null) {
-        return new Failed(id, FailureCode.REPLICA_FAILED, "no replica lives: " + failure);
+      String trouble = replica.client.status().trouble();
+      if (trouble != null) {
+        return new Failed(id, FailureCode.REPLICA_FAILED, "no replica lives: " + trouble);
       }
     }
     return new Failed(id, FailureCode.DRAINING, "no replica takes more work");

@@ -157,7 +157,7 @@ class RouterTest {
     @Override
     public EngineStatus status() {
       return new EngineStatus(
-          failure, drained, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0));
+          failure, drained, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0), 0);
     }
 
     @Override

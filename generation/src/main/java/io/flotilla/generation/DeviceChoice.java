@@ -73,6 +73,20 @@ record DeviceChoice(EngineOptions options) {
         "--device " + wanted + " is not part of this build: use --device cpu");
   }
 
+  /**
+   * Whether a server is to run the replica in a process of its own: where it may get a GPU, a fault
+   * of which takes its process along, and can be mended by a new process alone.
+   */
+  boolean needsOwnProcess() {
+    if (options.device().equals(CPU)) {
+      return false;
+    }
+    boolean present =
+        ServiceLoader.load(DeviceProvider.class).stream()
+            .anyMatch(found -> found.get().isPresent());
+    return present && (!options.device().equals(AUTO) || obstacle().isEmpty());
+  }
+
   /** What of the options only a CPU can do. */
   private Optional<String> obstacle() {
     if (options.dtype().equals("float32")) {

@@ -3,13 +3,16 @@ package io.flotilla.generation;
 import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.engine.EngineListener;
 import io.flotilla.fleet.EngineStatus;
+import io.flotilla.fleet.remote.ReplicaHost;
 import io.flotilla.model.sampling.SamplingParameters;
 import io.flotilla.tokenizer.ChatMessage;
 import io.flotilla.tokenizer.ChatTemplate;
 import io.flotilla.tokenizer.Tokenizer;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /** A loaded model: text in, text out. Thread-safe. */
 public interface LanguageModel extends AutoCloseable {
@@ -123,5 +126,35 @@ public interface LanguageModel extends AutoCloseable {
    */
   static LanguageModel load(EngineOptions options, EngineListener listener, LoadListener progress) {
     return new ModelLoader(options, progress).load(listener);
+  }
+
+  /**
+   * Loads a model as {@link #load(EngineOptions, EngineListener, LoadListener)} does, but its
+   * replica, weights and device and all, into a process of its own, which is started again whenever
+   * it ends.
+   *
+   * @param command the process's command line, which ends up in {@link #hostReplica}, for a model
+   *     at a path
+   * @throws io.flotilla.fleet.remote.ReplicaLostException with the cause, when the process cannot
+   *     start
+   */
+  static LanguageModel loadApart(
+      EngineOptions options,
+      EngineListener listener,
+      LoadListener progress,
+      Function<Path, List<String>> command) {
+    return new ModelLoader(options, progress).loadApart(listener, command);
+  }
+
+  /**
+   * Runs a replica for the process that has started this one with {@link #loadApart}.
+   *
+   * @param host the connection to it
+   * @return whether the replica ended because it was told to, and did not fail
+   */
+  static boolean hostReplica(ReplicaHost host, EngineOptions options) throws InterruptedException {
+    return host.run(
+        (listener, progress) ->
+            new ModelLoader(options, LoadListener.ofWeights(progress)).loadReplica(listener));
   }
 }

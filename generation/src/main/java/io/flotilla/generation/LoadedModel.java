@@ -36,13 +36,14 @@ final class LoadedModel implements LanguageModel {
   LoadedModel(
       String name,
       ModelSource source,
+      ModelText text,
       int maxModelLength,
       long seed,
       Router router,
       OpenedParts parts) {
     this.name = name;
     this.config = source.config();
-    this.text = source.text();
+    this.text = text;
     this.sampling = sampling(source.config(), source.defaults());
     this.maxModelLength = maxModelLength;
     this.seed = seed;

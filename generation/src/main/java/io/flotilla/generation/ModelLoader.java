@@ -11,12 +11,17 @@ import io.flotilla.executor.wire.Hello;
 import io.flotilla.executor.wire.NodeLinks;
 import io.flotilla.executor.wire.NodePlace;
 import io.flotilla.executor.wire.Rendezvous;
+import io.flotilla.fleet.EngineClient;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.Router;
+import io.flotilla.fleet.remote.RemoteEngineClient;
+import io.flotilla.fleet.remote.ReplicaHost.LoadedReplica;
 import io.flotilla.kernels.Device;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.function.Supplier;
+import java.util.concurrent.CancellationException;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,52 +38,98 @@ final class ModelLoader {
     this.progress = progress;
   }
 
-  /** Closes whatever it has opened when it cannot go on. */
+  /** A model whose replica runs in this process. */
   LanguageModel load(EngineListener listener) {
-    return closingUnlessDone(() -> start(listener));
+    return closingOnFailure(
+        () -> {
+          long started = begin();
+          ModelSource source = ModelSource.open(find(), options, parts);
+          PendingText text = text(source);
+          LoadedReplica replica = start(source, listener);
+          return assemble(source, text, replica.engine(), replica.maxModelLength(), started);
+        });
   }
 
-  /** The same, of a node that another plans for. */
-  JoinedNode join() {
-    return closingUnlessDone(
+  /**
+   * A model whose replica runs in a process of its own, which holds the weights.
+   *
+   * @param command the process's command line for a model at a path
+   */
+  LanguageModel loadApart(EngineListener listener, Function<Path, List<String>> command) {
+    return closingOnFailure(
         () -> {
-          ModelSource source = ModelSource.open(options, progress, parts);
-          LocalExecutor executor = startExecutor(source);
+          long started = begin();
+          Path path = find();
+          RemoteEngineClient client =
+              RemoteEngineClient.start(command.apply(path), listener, progress::onWeights);
+          parts.add(client::close);
+          ModelSource source = ModelSource.open(path, options, parts);
+          PendingText text = text(source);
+          return assemble(source, text, client, client.awaitReady(), started);
+        });
+  }
+
+  /** The ranks of a node that another plans for. */
+  JoinedNode join() {
+    return closingOnFailure(
+        () -> {
+          begin();
+          LocalExecutor executor = startExecutor(ModelSource.open(find(), options, parts));
           parts.add(executor::close);
           return new JoinedNode(options.placement().node(), executor, parts);
         });
   }
 
-  private <T> T closingUnlessDone(Supplier<T> loading) {
-    boolean done = false;
+  /** A replica alone, without its text side. */
+  LoadedReplica loadReplica(EngineListener listener) {
+    return closingOnFailure(
+        () -> {
+          requireKnown();
+          return start(ModelSource.open(find(), options, parts), listener);
+        });
+  }
+
+  /** Closes whatever was opened when the work cannot go on. */
+  private <T> T closingOnFailure(Loading<T> loading) {
+    boolean loaded = false;
     try {
-      requireKnown();
-      LOG.info("Loading {}", options.model());
-      T loaded = loading.get();
-      done = true;
-      return loaded;
+      T result = loading.run();
+      loaded = true;
+      return result;
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
+      throw new CancellationException("the loading of " + options.model() + " was interrupted");
     } finally {
-      if (!done) {
+      if (!loaded) {
         parts.close();
       }
     }
   }
 
-  private LanguageModel start(EngineListener listener) {
-    long started = System.nanoTime();
-    ModelSource source = ModelSource.open(options, progress, parts);
+  private interface Loading<T> {
+    T run() throws InterruptedException;
+  }
+
+  private long begin() {
+    requireKnown();
+    LOG.info("Loading {}", options.model());
+    return System.nanoTime();
+  }
+
+  private Path find() {
+    return ModelSource.find(options, progress);
+  }
+
+  private PendingText text(ModelSource source) {
+    return PendingText.start(() -> source.readText(options, progress), parts);
+  }
+
+  private LoadedReplica start(ModelSource source, EngineListener listener) {
     LocalExecutor executor = startExecutor(source);
     int length = executor.maxModelLength();
-    Router router =
-        new Router(List.of(LocalEngineClient.start(executor, limits(length), listener)));
-    parts.add(router::close);
-    LanguageModel model =
-        new LoadedModel(options.model(), source, length, options.seed(), router, parts);
-    LOG.info(
-        "Loaded {} in {} s",
-        options.model(),
-        "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
-    return model;
+    LocalEngineClient engine = LocalEngineClient.start(executor, limits(length), listener);
+    parts.add(engine::close);
+    return new LoadedReplica(engine, length);
   }
 
   private LocalExecutor startExecutor(ModelSource source) {
@@ -100,6 +151,24 @@ final class ModelLoader {
             joined.links());
     describe(executor.memories());
     return executor;
+  }
+
+  private LanguageModel assemble(
+      ModelSource source, PendingText text, EngineClient client, int maxModelLength, long started) {
+    LanguageModel model =
+        new LoadedModel(
+            options.model(),
+            source,
+            text.of(source.config()),
+            maxModelLength,
+            options.seed(),
+            new Router(List.of(client)),
+            parts);
+    LOG.info(
+        "Loaded {} in {} s",
+        options.model(),
+        "%.1f".formatted(Duration.ofNanos(System.nanoTime() - started).toMillis() / 1000.0));
+    return model;
   }
 
   private static void describe(List<MemoryPlan> memories) {

@@ -11,71 +11,66 @@ import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.checkpoint.hub.Hub;
 import io.flotilla.checkpoint.hub.HubSettings;
 import io.flotilla.model.Architectures;
-import io.flotilla.tokenizer.TokenizerException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A model that was found and opened, nothing of it on a device yet.
  *
+ * @param path a folder or a GGUF file
  * @param identity of the weights, as far as it is known without reading them
- * @param pendingText what becomes {@link #text}: a large vocabulary takes most of a second to load,
- *     in which weights go to their devices
+ * @param checkpoint the stored model; null where weights are made up
  */
 record ModelSource(
+    Path path,
     ModelConfig config,
     GenerationDefaults defaults,
     WeightSource weights,
     String identity,
-    CompletableFuture<ModelText> pendingText) {
+    @Nullable Checkpoint checkpoint) {
+
+  /** Finds a model, and downloads of it what is needed and not there yet. */
+  static Path find(EngineOptions options, LoadListener progress) {
+    Hub hub = new Hub(HubSettings.ofEnvironment());
+    return isDummy(options)
+        ? hub.resolveWithoutWeights(options.model(), progress)
+        : hub.resolve(options.model(), progress);
+  }
+
+  private static boolean isDummy(EngineOptions options) {
+    return options.loadFormat().equals("dummy");
+  }
 
   /**
-   * Finds a model, downloads it if it must be, and opens it.
+   * Opens a model that was found.
    *
    * @param parts gets everything that is opened
    */
-  static ModelSource open(EngineOptions options, LoadListener progress, OpenedParts parts) {
-    boolean dummy = options.loadFormat().equals("dummy");
-    ElementType type = dummy ? dummyType(options.quantization()) : null;
-    Hub hub = new Hub(HubSettings.ofEnvironment());
-    Path path =
-        dummy
-            ? hub.resolveWithoutWeights(options.model(), progress)
-            : hub.resolve(options.model(), progress);
-    return type == null
-        ? openStored(path, options, progress, parts)
-        : openDummy(path, type, options, progress, parts);
+  static ModelSource open(Path path, EngineOptions options, OpenedParts parts) {
+    return isDummy(options)
+        ? openDummy(path, dummyType(options.quantization()), options, parts)
+        : openStored(path, parts);
   }
 
-  private static ModelSource openStored(
-      Path path, EngineOptions options, LoadListener progress, OpenedParts parts) {
+  private static ModelSource openStored(Path path, OpenedParts parts) {
     Checkpoint checkpoint = Checkpoint.open(path);
     parts.add(checkpoint::close);
     Architectures.requireSupported(checkpoint.config());
-    CompletableFuture<ModelText> text =
-        load(
-            () ->
-                options.tokenizer() == null
-                    ? ModelText.of(path, checkpoint, options.chatTemplate())
-                    : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
-            parts);
     return new ModelSource(
-        checkpoint.config(), checkpoint.generation(), checkpoint, checkpoint.index(), text);
+        path,
+        checkpoint.config(),
+        checkpoint.generation(),
+        checkpoint,
+        checkpoint.index(),
+        checkpoint);
   }
 
   private static ModelSource openDummy(
-      Path path,
-      ElementType type,
-      EngineOptions options,
-      LoadListener progress,
-      OpenedParts parts) {
+      Path path, ElementType type, EngineOptions options, OpenedParts parts) {
     if (!Files.isDirectory(path)) {
       throw new CheckpointException(
           path
@@ -84,17 +79,10 @@ record ModelSource(
     }
     ModelConfig config = ConfigFiles.model(path);
     Architectures.requireSupported(config);
-    CompletableFuture<ModelText> text =
-        load(
-            () ->
-                options.tokenizer() == null
-                    ? ModelText.ofFolder(path, options.chatTemplate())
-                    : ModelText.load(options.tokenizer(), options.chatTemplate(), progress),
-            parts);
     DummyWeights weights = new DummyWeights(config, type, options.seed());
     parts.add(weights::close);
     String identity = "dummy %s of --seed %d".formatted(type, options.seed());
-    return new ModelSource(config, ConfigFiles.generation(path), weights, identity, text);
+    return new ModelSource(path, config, ConfigFiles.generation(path), weights, identity, null);
   }
 
   private static ElementType dummyType(@Nullable String name) {
@@ -115,38 +103,14 @@ record ModelSource(
                                 .collect(Collectors.joining(", ")))));
   }
 
-  private static CompletableFuture<ModelText> load(Supplier<ModelText> loading, OpenedParts parts) {
-    CompletableFuture<ModelText> text =
-        CompletableFuture.supplyAsync(
-            loading, task -> Thread.ofPlatform().daemon().name("flotilla-text").start(task));
-    parts.add(() -> text.handle((loaded, _) -> loaded).thenAccept(ModelSource::close).join());
-    return text;
-  }
-
-  private static void close(@Nullable ModelText loaded) {
-    if (loaded != null) {
-      loaded.close();
+  /** Reads the text side: the model's own, or the one that the options name. */
+  ModelText readText(EngineOptions options, LoadListener progress) {
+    String template = options.chatTemplate();
+    if (options.tokenizer() != null) {
+      return ModelText.load(options.tokenizer(), template, progress);
     }
-  }
-
-  /**
-   * The text side, once it is loaded.
-   *
-   * @throws TokenizerException when it cannot be used, or is another model's
-   */
-  ModelText text() {
-    ModelText text;
-    try {
-      text = pendingText.join();
-    } catch (CompletionException e) {
-      throw e.getCause() instanceof RuntimeException cause ? cause : e;
-    }
-    int tokens = text.tokenizer().vocabularySize();
-    if (tokens > config.vocabularySize()) {
-      throw new TokenizerException(
-          "the tokenizer has %d tokens but the model only %d: they do not belong together; name the model's own with --tokenizer"
-              .formatted(tokens, config.vocabularySize()));
-    }
-    return text;
+    return checkpoint == null
+        ? ModelText.ofFolder(path, template)
+        : ModelText.of(path, checkpoint, template);
   }
 }

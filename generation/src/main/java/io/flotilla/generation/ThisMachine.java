@@ -32,6 +32,14 @@ public final class ThisMachine {
     return kind.equals(DeviceChoice.CPU) ? Optional.empty() : provider(kind).obstacle();
   }
 
+  /**
+   * Whether a server is to run a replica with these options in a process of its own. Looks at
+   * files, and starts no driver.
+   */
+  public static boolean needsReplicaProcess(EngineOptions options) {
+    return new DeviceChoice(options).needsOwnProcess();
+  }
+
   /** The kinds of devices that this build knows, the CPU first. */
   public static List<String> kinds() {
     List<String> kinds = new ArrayList<>(List.of(DeviceChoice.CPU));

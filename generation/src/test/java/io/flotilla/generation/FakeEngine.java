@@ -65,7 +65,7 @@ final class FakeEngine implements EngineClient {
   @Override
   public EngineStatus status() {
     return new EngineStatus(
-        null, false, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0));
+        null, false, new EngineStatistics(0, 0, 0, 0, 0, 0, 0, 0, 0, List.of(), 0), 0);
   }
 
   @Override

@@ -16,6 +16,12 @@ public interface DeviceProvider {
   Optional<String> obstacle();
 
   /**
+   * Whether this machine seems to have a device of this kind. Looks at files alone: a process that
+   * leaves devices to another does not start their driver.
+   */
+  boolean isPresent();
+
+  /**
    * Opens a device.
    *
    * @param ordinal which one, from 0

@@ -43,8 +43,9 @@ final class Health {
       }
     }
     for (EngineStatus status : model.statuses()) {
-      if (status.failure() != null) {
-        return OpenAiError.unavailable("the replica has failed: " + status.failure());
+      String trouble = status.trouble();
+      if (trouble != null) {
+        return OpenAiError.unavailable("no replica lives: " + trouble);
       }
     }
     return OpenAiError.draining();

@@ -92,6 +92,10 @@ public final class ServerMetrics implements EngineListener {
       counter("num_preemptions", replica, EngineStatistics::preemptions);
       counter("prompt_tokens", replica, EngineStatistics::promptTokens);
       counter("generation_tokens", replica, EngineStatistics::generatedTokens);
+      FunctionCounter.builder(name("replica_restarts"), this, _ -> replica.status().restarts())
+          .description("Times a replica was started again after it had failed.")
+          .tags(tags(i))
+          .register(registry);
       watchStages(replica);
     }
   }
@@ -139,8 +143,12 @@ public final class ServerMetrics implements EngineListener {
   }
 
   private record Replica(Supplier<List<EngineStatus>> statuses, int index) {
+    EngineStatus status() {
+      return statuses.get().get(index);
+    }
+
     EngineStatistics statistics() {
-      return statuses.get().get(index).statistics();
+      return status().statistics();
     }
   }
 

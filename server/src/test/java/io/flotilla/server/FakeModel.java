@@ -66,7 +66,7 @@ public final class FakeModel implements LanguageModel {
 
   private static EngineStatus status(@Nullable Throwable failure, boolean drained) {
     return new EngineStatus(
-        failure, drained, new EngineStatistics(3, 2, 0.25, 40, 30, 5, 60, 70, 8, List.of(), 0));
+        failure, drained, new EngineStatistics(3, 2, 0.25, 40, 30, 5, 60, 70, 8, List.of(), 0), 0);
   }
 
   @Override

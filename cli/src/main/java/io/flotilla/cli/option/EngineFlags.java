@@ -4,8 +4,10 @@ import io.flotilla.executor.Topology;
 import io.flotilla.executor.wire.NodePlace;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.Placement;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
@@ -258,6 +260,57 @@ public final class EngineFlags {
         DEFAULTS.blockSize(),
         run.prefixCaching,
         run.seed);
+  }
+
+  /**
+   * The flags that make these options again, but for the model and its text side: what the process
+   * of a replica is started with.
+   */
+  public static List<String> argumentsOf(EngineOptions options) {
+    List<String> flags = new ArrayList<>();
+    add(flags, "--load-format", options.loadFormat());
+    if (options.quantization() != null) {
+      add(flags, "--quantization", options.quantization());
+    }
+    add(flags, "--dtype", options.dtype());
+    add(flags, "--device", options.device());
+    add(flags, "--threads", options.threads());
+    add(flags, "--max-model-len", options.maxModelLength());
+    add(flags, "--max-num-seqs", options.maxSequences());
+    add(flags, "--max-num-batched-tokens", options.maxBatchedTokens());
+    add(flags, "--max-waiting", options.maxWaiting());
+    add(flags, "--kv-cache-memory-bytes", options.kvCacheBytes());
+    add(flags, "--gpu-memory-utilization", options.gpuMemoryUtilization());
+    flags.add(options.prefixCaching() ? "--enable-prefix-caching" : "--no-enable-prefix-caching");
+    add(flags, "--seed", options.seed());
+    addLayout(flags, options.topology(), options.placement());
+    return flags;
+  }
+
+  private static void addLayout(List<String> flags, Topology topology, Placement placement) {
+    add(flags, "--tensor-parallel-size", topology.tensor());
+    add(flags, "--pipeline-parallel-size", topology.pipeline());
+    add(flags, "--prefill-context-parallel-size", topology.prefillContext());
+    add(flags, "--decode-context-parallel-size", topology.decodeContext());
+    if (topology.expertParallel()) {
+      flags.add("--enable-expert-parallel");
+    }
+    addList(flags, "--pipeline-layers", placement.pipelineLayers());
+    add(flags, "--cores-per-rank", placement.coresPerRank());
+    if (placement.oversubscribe()) {
+      flags.add("--oversubscribe");
+    }
+    addList(flags, "--device-ids", placement.deviceIds());
+  }
+
+  private static void add(List<String> flags, String flag, Object value) {
+    flags.add(flag + "=" + value);
+  }
+
+  private static void addList(List<String> flags, String flag, List<Integer> values) {
+    if (!values.isEmpty()) {
+      add(flags, flag, values.stream().map(String::valueOf).collect(Collectors.joining(",")));
+    }
   }
 
   private void refuseLargerLayouts() {

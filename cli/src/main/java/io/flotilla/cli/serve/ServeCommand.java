@@ -7,16 +7,20 @@ import io.flotilla.cli.terminal.LoadBar;
 import io.flotilla.generation.EngineOptions;
 import io.flotilla.generation.JoinedNode;
 import io.flotilla.generation.LanguageModel;
+import io.flotilla.generation.ThisMachine;
 import io.flotilla.server.OpenAiServer;
 import io.flotilla.server.ServerMetrics;
 import io.flotilla.server.ServerOptions;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import org.jline.utils.Signals;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -47,6 +51,8 @@ import picocli.CommandLine.Spec;
     })
 public final class ServeCommand implements Callable<Integer> {
   private static final Logger LOG = LoggerFactory.getLogger(ServeCommand.class);
+
+  private static final String HOME = "flotilla.home";
 
   /** What ends the server, and the exit code when it comes twice. */
   private static final Map<String, Integer> SIGNALS = Map.of("INT", 130, "TERM", 143);
@@ -82,6 +88,12 @@ public final class ServeCommand implements Callable<Integer> {
       description = "How long what runs may take to finish at the end. Default: ${DEFAULT-VALUE}.")
   private int patience = 30;
 
+  @Option(
+      names = "--replica-process",
+      hidden = true,
+      description = "Run the replica in a process of its own, as is done for a GPU.")
+  private boolean replicaProcess;
+
   @Mixin private final EngineFlags engine = new EngineFlags();
 
   @Override
@@ -105,11 +117,18 @@ public final class ServeCommand implements Callable<Integer> {
     }
     ServerMetrics metrics =
         new ServerMetrics(listening.metricsPrefix(), listening.servedModelNames().getFirst());
-    try (LanguageModel loaded = load(options, metrics);
+    boolean apart = runsApart(options);
+    try (LanguageModel loaded = load(options, metrics, apart);
         OpenAiServer server = OpenAiServer.start(loaded, listening, metrics)) {
       announce(listening, server.port());
-      return serve(server, loaded);
+      return serve(server, () -> !apart && isLost(loaded));
     }
+  }
+
+  /** Whether the replica is a process that is started again; one of several hosts cannot be. */
+  private boolean runsApart(EngineOptions options) {
+    return options.placement().node().isAlone()
+        && (replicaProcess || ThisMachine.needsReplicaProcess(options));
   }
 
   /** Returns when node 0 has ended. */
@@ -129,17 +148,29 @@ public final class ServeCommand implements Callable<Integer> {
   }
 
   private Path bundled() {
-    Path folder = BundledModel.find(System.getProperty("flotilla.home"));
+    Path folder = BundledModel.find(System.getProperty(HOME));
     LOG.info(
         "Serving the bundled model, a toy of 16 million parameters; for a real one:"
             + " flotilla serve Qwen/Qwen3-0.6B");
     return folder;
   }
 
-  private static LanguageModel load(EngineOptions options, ServerMetrics metrics) {
+  private LanguageModel load(EngineOptions options, ServerMetrics metrics, boolean apart) {
     try (LoadBar bar = new LoadBar(options.model())) {
-      return LanguageModel.load(options, metrics, bar);
+      return apart
+          ? LanguageModel.loadApart(options, metrics, bar, replica(options))
+          : LanguageModel.load(options, metrics, bar);
     }
+  }
+
+  private Function<Path, List<String>> replica(EngineOptions options) {
+    String home = System.getProperty(HOME);
+    if (home == null) {
+      throw new IllegalStateException(
+          "a replica's process is started by bin/flotilla, but this one was not");
+    }
+    boolean verbose = Boolean.TRUE.equals(spec.findOption("--verbose").getValue());
+    return path -> ReplicaCommand.line(Path.of(home), path, options, verbose);
   }
 
   private void announce(ServerOptions listening, int port) {
@@ -153,11 +184,11 @@ public final class ServeCommand implements Callable<Integer> {
   }
 
   /** Returns 0 when the server was told to end and has ended. */
-  private int serve(OpenAiServer server, LanguageModel loaded) throws InterruptedException {
+  private int serve(OpenAiServer server, BooleanSupplier lost) throws InterruptedException {
     CountDownLatch ending = new CountDownLatch(1);
     SIGNALS.forEach((signal, code) -> Signals.register(signal, () -> end(ending, code)));
     while (!ending.await(WATCH.toMillis(), TimeUnit.MILLISECONDS)) {
-      if (isLost(loaded)) {
+      if (lost.getAsBoolean()) {
         endWithout(ending);
       }
     }

@@ -11,6 +11,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -67,6 +68,22 @@ class EngineFlagsTest {
                 defaults.blockSize(),
                 false,
                 7));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--seed 1",
+        "--load-format dummy -q q4_0 --dtype float32 --device cpu --threads 2 --max-model-len 64"
+            + " --max-num-seqs 3 --max-num-batched-tokens 32 --max-waiting 5"
+            + " --kv-cache-memory-bytes 1MiB --no-enable-prefix-caching --seed -7"
+            + " --gpu-memory-utilization 0.5 -tp 4 -pp 2 --pipeline-layers 3,5 --cores-per-rank 1"
+            + " --oversubscribe --device-ids 0,0 --enable-expert-parallel -pcp 3 -dcp 2"
+      })
+  void aReplicaGetsTheOptionsOfItsServer(String line) {
+    EngineOptions options = parse(line.split(" "));
+
+    assertThat(parse(EngineFlags.argumentsOf(options).toArray(String[]::new))).isEqualTo(options);
   }
 
   @ParameterizedTest

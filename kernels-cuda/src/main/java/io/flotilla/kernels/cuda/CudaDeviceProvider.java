@@ -4,6 +4,8 @@ import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
 import io.flotilla.kernels.Finding;
 import io.flotilla.kernels.Interconnect;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -14,6 +16,9 @@ import org.slf4j.LoggerFactory;
 /** Opens NVIDIA GPUs. */
 public final class CudaDeviceProvider implements DeviceProvider {
   private static final Logger LOG = LoggerFactory.getLogger(CudaDeviceProvider.class);
+
+  /** Of NVIDIA's kernel module, and of the Windows Subsystem for Linux. */
+  private static final List<String> CONTROL_DEVICES = List.of("/dev/nvidiactl", "/dev/dxg");
 
   private @Nullable CudaSetup setup;
 
@@ -32,6 +37,13 @@ public final class CudaDeviceProvider implements DeviceProvider {
     } catch (IllegalStateException | CudaException e) {
       return Optional.of(String.valueOf(e.getMessage()));
     }
+  }
+
+  /** A driver that was named counts, whatever it drives. */
+  @Override
+  public boolean isPresent() {
+    return System.getProperty(LibraryPaths.DRIVER_PROPERTY) != null
+        || CONTROL_DEVICES.stream().anyMatch(device -> Files.exists(Path.of(device)));
   }
 
   @Override
