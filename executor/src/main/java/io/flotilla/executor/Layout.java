@@ -62,23 +62,33 @@ public record Layout(List<StageSlice> stages, int tensor, int prefillContext, in
   }
 
   /**
-   * Every topology of one replica that divides a model, those of fewer ranks first.
+   * Every topology of one replica that divides a model, those of fewer ranks first, and of those
+   * the ones of fewer stages. Experts are whole on ranks only where a stage has several.
    *
    * @param ranks at most
    */
   public static List<Topology> dividing(int ranks, ModelConfig config) {
     List<Topology> dividing = new ArrayList<>();
     for (int count = 1; count <= ranks; count++) {
-      for (int tensor = count; tensor >= 1; tensor--) {
-        if (count % tensor == 0) {
-          addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, false), config);
-          if (tensor > 1 && config.experts() != null) {
-            addIfDividing(dividing, new Topology(1, count / tensor, tensor, 1, 1, true), config);
+      for (int pipeline = 1; pipeline <= Math.min(count, config.layers()); pipeline++) {
+        for (int context = 1; context <= count / pipeline; context++) {
+          if (count % (pipeline * context) == 0) {
+            addStages(dividing, pipeline, count / (pipeline * context), context, config);
           }
         }
       }
     }
     return dividing;
+  }
+
+  private static void addStages(
+      List<Topology> found, int pipeline, int tensor, int context, ModelConfig config) {
+    for (int tokens = 1; tokens <= tensor; tokens++) {
+      addIfDividing(found, new Topology(1, pipeline, tensor, context, tokens, false), config);
+      if (tensor * context > 1 && config.experts() != null) {
+        addIfDividing(found, new Topology(1, pipeline, tensor, context, tokens, true), config);
+      }
+    }
   }
 
   private static void addIfDividing(List<Topology> found, Topology topology, ModelConfig config) {

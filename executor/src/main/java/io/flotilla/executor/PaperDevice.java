@@ -21,13 +21,16 @@ import java.util.Objects;
 final class PaperDevice implements Device {
   private final Device like;
   private final PaperOps ops;
+  private final PaperRouting routing;
 
   /**
    * @param like the device whose types and layouts it has; only asked, never used
+   * @param routing says which rows go to the ranks of their experts
    */
-  PaperDevice(Device like, StepWork work) {
+  PaperDevice(Device like, StepWork work, PaperRouting routing) {
     this.like = like;
-    this.ops = new PaperOps(work);
+    this.ops = new PaperOps(work, routing);
+    this.routing = routing;
   }
 
   private record PaperBuffer(long bytes) implements Buffer {
@@ -91,7 +94,7 @@ final class PaperDevice implements Device {
 
   @Override
   public Stream openStream() {
-    return new PaperStream();
+    return new PaperStream(routing);
   }
 
   @Override
@@ -123,12 +126,14 @@ final class PaperDevice implements Device {
   @Override
   public void close() {}
 
-  private static final class PaperStream implements Stream {
+  private record PaperStream(PaperRouting routing) implements Stream {
     @Override
     public void upload(MemorySegment from, Buffer to) {}
 
     @Override
-    public void download(Buffer from, MemorySegment to) {}
+    public void download(Buffer from, MemorySegment to) {
+      routing.answer(to);
+    }
 
     @Override
     public void synchronize() {}

@@ -25,13 +25,23 @@ public record Machine(String name, int devices, long deviceMemory, Speed speed) 
       return readBytes > 0 && linkBytes > 0 && multiplyAdds > 0;
     }
 
+    /** Bytes that are read in the time that one is sent; where that is not known, two. */
+    public double readsPerSent() {
+      return readBytes > 0 && linkBytes > 0 ? readBytes / linkBytes : 2;
+    }
+
     Speed dividedBy(int ranks) {
       return new Speed(readBytes / ranks, linkBytes / ranks, multiplyAdds / ranks);
     }
   }
 
+  /** Whether ranks are GPUs, with memory of their own, and not cores of this host. */
+  public boolean hasGpus() {
+    return deviceMemory > 0;
+  }
+
   /** The speed of one of some ranks. */
   Speed rankSpeed(int ranks) {
-    return deviceMemory == 0 ? speed.dividedBy(ranks) : speed;
+    return hasGpus() ? speed : speed.dividedBy(ranks);
   }
 }

@@ -10,7 +10,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,16 +60,7 @@ public record ModelPlan(ModelConfig config, Machine machine, List<PlannedLayout>
       double products =
           Math.max(
               cost.weightBytes() / speed.readBytes(), cost.multiplyAdds() / speed.multiplyAdds());
-      return products + (cost.reducedBytes() + cost.passedBytes()) / speed.linkBytes();
-    }
-
-    /** Bytes that a rank sends in a step, on the rank that sends most. */
-    public long sent(Function<RankPlan, StepCost> step) {
-      return Objects.requireNonNull(plan).ranks().stream()
-          .map(step)
-          .mapToLong(cost -> cost.reducedBytes() + cost.passedBytes())
-          .max()
-          .orElse(0);
+      return products + cost.sentBytes() / speed.linkBytes();
     }
 
     /** Sequences of the greatest length that the KV cache holds. */
@@ -97,17 +87,57 @@ public record ModelPlan(ModelConfig config, Machine machine, List<PlannedLayout>
 
   /**
    * The layout with the lowest floor of a token; of those that are close, the one with the fewest
-   * ranks, and then the one that holds most tokens. Experts are split over ranks rather than spread
-   * where either would do: by lot some ranks get more tokens than others.
+   * ranks, and then the one that holds most tokens. Of two that share out experts otherwise, only
+   * the one that {@link #sharesExpertsBetter} can be it.
    */
   public Optional<PlannedLayout> recommended() {
-    List<PlannedLayout> fitting = layouts.stream().filter(each -> each.plan() != null).toList();
+    List<PlannedLayout> fitting =
+        layouts.stream()
+            .filter(each -> each.plan() != null)
+            .filter(each -> twin(each).isEmpty() || sharesExpertsBetter(each))
+            .toList();
     double least = fitting.stream().mapToDouble(PlannedLayout::decodeFloor).min().orElse(0);
     return fitting.stream()
         .filter(each -> each.decodeFloor() <= CLOSE * least)
         .min(
             Comparator.<PlannedLayout>comparingInt(each -> each.topology().ranksPerReplica())
-                .thenComparing(each -> each.topology().expertParallel())
                 .thenComparingLong(each -> -Objects.requireNonNull(each.plan()).kvTokens()));
+  }
+
+  /**
+   * Whether a layout shares out experts, whole or a part of each, better than the other way on the
+   * same ranks: in a decode step the bytes of weights that its busiest rank reads and {@link
+   * Speed#readsPerSent} times the bytes that it sends are fewer together. Where they are the same,
+   * experts are split. False where the other way does not fit or there is none.
+   */
+  public boolean sharesExpertsBetter(PlannedLayout layout) {
+    Optional<PlannedLayout> other = twin(layout);
+    if (layout.plan() == null || other.isEmpty()) {
+      return false;
+    }
+    int order = Double.compare(decodeBytes(layout), decodeBytes(other.get()));
+    return order < 0 || (order == 0 && !layout.topology().expertParallel());
+  }
+
+  /** The layout that fits and differs in nothing but how experts are shared out. */
+  private Optional<PlannedLayout> twin(PlannedLayout layout) {
+    Topology one = layout.topology();
+    Topology other =
+        new Topology(
+            one.data(),
+            one.pipeline(),
+            one.tensor(),
+            one.prefillContext(),
+            one.decodeContext(),
+            !one.expertParallel());
+    return layouts.stream()
+        .filter(each -> each.plan() != null && each.topology().equals(other))
+        .findFirst();
+  }
+
+  private double decodeBytes(PlannedLayout layout) {
+    LayoutPlan fitting = Objects.requireNonNull(layout.plan());
+    return fitting.largestRead(RankPlan::decode)
+        + machine.speed().readsPerSent() * fitting.largestSent(RankPlan::decode);
   }
 }

@@ -81,15 +81,41 @@ class ModelPlanTest {
     assertThat(split.decodeFloor()).isBetween(one.decodeFloor() / 2, one.decodeFloor() * 0.51);
     PlannedLayout stages = find(plan, new Topology(1, 2, 1, 1, 1, false));
     assertThat(stages.decodeFloor()).isGreaterThan(one.decodeFloor());
-    assertThat(stages.sent(RankPlan::decode)).isEqualTo(1024 * (4 + 2));
+    assertThat(Objects.requireNonNull(stages.plan()).largestSent(RankPlan::decode))
+        .isEqualTo(1024 * (4 + 2));
     assertThat(plan.recommended()).contains(split);
   }
 
+  /** One rank has more of a token's whole experts than its share, and both sums are the same. */
   @Test
-  void expertsAreRecommendedToBeSplit() throws IOException {
+  void expertsAreSplitWhereOneRankWouldReadMore() throws IOException {
     ModelPlan plan = plan(MIXTURE, 2, 4096 * MIB);
     assertThat(plan.layouts()).hasSize(4);
-    PlannedLayout best = plan.recommended().orElseThrow();
-    assertThat(best.topology()).isEqualTo(new Topology(1, 1, 2, 1, 1, false));
+    PlannedLayout split = find(plan, new Topology(1, 1, 2, 1, 1, false));
+    PlannedLayout whole = find(plan, new Topology(1, 1, 2, 1, 1, true));
+    assertThat(plan.sharesExpertsBetter(split)).isTrue();
+    assertThat(plan.sharesExpertsBetter(whole)).isFalse();
+    assertThat(plan.sharesExpertsBetter(find(plan, Topology.SINGLE))).isFalse();
+    assertThat(plan.recommended()).contains(split);
+  }
+
+  /** Without them each of the ranks that share out rows would read all of a token's experts. */
+  @Test
+  void expertsAreWholeWhereThatReadsLessThanRowsTake() throws IOException {
+    Topology rows = new Topology(1, 1, 1, 2, 1, false);
+    Topology experts = new Topology(1, 1, 1, 2, 1, true);
+    ModelPlan fast = plan(MIXTURE, 2, 0);
+    assertThat(fast.sharesExpertsBetter(find(fast, experts))).isTrue();
+    assertThat(fast.sharesExpertsBetter(find(fast, rows))).isFalse();
+    Machine slowLinks = new Machine("", 2, 0, new Speed(3e12, 1e9, 4e14));
+    ModelPlan slow = new ModelPlan(fast.config(), slowLinks, fast.layouts());
+    assertThat(slow.sharesExpertsBetter(find(slow, experts))).isFalse();
+    assertThat(slow.sharesExpertsBetter(find(slow, rows))).isTrue();
+  }
+
+  @Test
+  void gpusDoNotSpreadAContext() throws IOException {
+    assertThat(plan(DENSE, 2, 8192 * MIB).layouts()).hasSize(3);
+    assertThat(plan(DENSE, 2, 0).layouts()).hasSize(4);
   }
 }

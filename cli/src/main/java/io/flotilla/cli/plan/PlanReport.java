@@ -18,6 +18,9 @@ import tools.jackson.databind.node.ObjectNode;
 /** A plan as text and as JSON. */
 record PlanReport(String model, ModelPlan plan) {
   private static final String NEW_LINE = System.lineSeparator();
+  private static final String FIGURES = " %11s %11s %11s %9s %12s %12s %12s %11s %11s%n";
+  private static final String CONTEXTS_LEFT_OUT =
+      "-pcp and -dcp are for CPU cores alone: layouts with them are left out.";
 
   /** A table, the layouts that do not fit, and the one that is recommended. */
   String text() {
@@ -27,14 +30,29 @@ record PlanReport(String model, ModelPlan plan) {
         "A rank's bytes are those of the rank with most; decode is one token of one sequence, a"
             + " prefill step %s tokens.".formatted(prefillTokens()));
     text.append(NEW_LINE).append(NEW_LINE);
-    text.append(row("layout", "ranks", "weights", "KV/token", "KV tokens", "sequences"));
+    text.append(place("pp", "pcp", "tp", "dcp", "ep", "ranks"));
     text.append(
-        " %14s %14s %12s %12s%n"
-            .formatted("sent/decode", "sent/prefill", "decode >=", "prefill >="));
+        FIGURES.formatted(
+            "weights",
+            "KV/token",
+            "KV tokens",
+            "sequences",
+            "read/decode",
+            "sent/decode",
+            "sent/prefill",
+            "decode >=",
+            "prefill >="));
     for (PlannedLayout layout : plan.layouts()) {
       text.append(row(layout));
     }
-    text.append(NEW_LINE).append(recommendation()).append(NEW_LINE);
+    text.append(NEW_LINE);
+    if (plan.machine().hasGpus()) {
+      text.append(CONTEXTS_LEFT_OUT).append(NEW_LINE);
+    }
+    if (isMixture()) {
+      text.append(expertRule()).append(NEW_LINE);
+    }
+    text.append(recommendation()).append(NEW_LINE);
     return text.toString();
   }
 
@@ -67,33 +85,56 @@ record PlanReport(String model, ModelPlan plan) {
         .orElse("0");
   }
 
-  private static String row(PlannedLayout layout) {
+  private String row(PlannedLayout layout) {
+    Topology topology = layout.topology();
+    String place =
+        place(
+            Integer.toString(topology.pipeline()),
+            Integer.toString(topology.prefillContext()),
+            Integer.toString(topology.tensor()),
+            Integer.toString(topology.decodeContext()),
+            experts(layout),
+            Integer.toString(topology.ranksPerReplica()));
     LayoutPlan fitting = layout.plan();
     if (fitting == null) {
-      return "%-24s %5d  does not fit: %s%n"
-          .formatted(
-              flags(layout.topology()), layout.topology().ranksPerReplica(), layout.obstacle());
+      return place + "  does not fit: %s%n".formatted(layout.obstacle());
     }
-    String bytes =
-        row(
-            flags(layout.topology()),
-            Integer.toString(layout.topology().ranksPerReplica()),
+    return place
+        + FIGURES.formatted(
             size(fitting.largestWeights()),
             size((long) fitting.kvBytesPerToken()),
             Long.toString(fitting.kvTokens()),
-            String.format(Locale.ROOT, "%.1f", layout.sequences()));
-    return bytes
-        + " %14s %14s %12s %12s%n"
-            .formatted(
-                size(layout.sent(RankPlan::decode)),
-                size(layout.sent(RankPlan::prefill)),
-                time(layout.decodeFloor()),
-                time(layout.prefillFloor()));
+            String.format(Locale.ROOT, "%.1f", layout.sequences()),
+            size(fitting.largestRead(RankPlan::decode)),
+            size(fitting.largestSent(RankPlan::decode)),
+            size(fitting.largestSent(RankPlan::prefill)),
+            time(layout.decodeFloor()),
+            time(layout.prefillFloor()));
   }
 
-  private static String row(
-      String layout, String ranks, String weights, String kv, String tokens, String sequences) {
-    return "%-24s %5s %11s %11s %11s %10s".formatted(layout, ranks, weights, kv, tokens, sequences);
+  private static String place(
+      String pipeline, String context, String tensor, String tokens, String experts, String ranks) {
+    return "%3s %3s %3s %3s %-7s %5s".formatted(pipeline, context, tensor, tokens, experts, ranks);
+  }
+
+  private String experts(PlannedLayout layout) {
+    if (!isMixture()) {
+      return "-";
+    }
+    String way = layout.topology().expertParallel() ? "whole" : "split";
+    return plan.sharesExpertsBetter(layout) ? way + " *" : way;
+  }
+
+  private boolean isMixture() {
+    return plan.config().experts() != null;
+  }
+
+  private String expertRule() {
+    return String.format(
+        Locale.ROOT,
+        "ep: whole experts a rank (-ep) or a part of each (split); * has fewer bytes read/decode +"
+            + " %.1f x sent/decode of the two on the same ranks.",
+        plan.machine().speed().readsPerSent());
   }
 
   private String recommendation() {
@@ -105,12 +146,7 @@ record PlanReport(String model, ModelPlan plan) {
         best.get().decodeFloor() > 0
             ? "the lowest floor of a token, with the fewest ranks of those within 2 %"
             : "the fewest ranks that fit";
-    boolean mixture = plan.config().experts() != null;
-    String experts =
-        mixture && best.get().topology().tensor() > 1
-            ? "; experts split, which keeps ranks even"
-            : "";
-    return "Recommended: %s (%s%s)".formatted(flags(best.get().topology()), why, experts);
+    return "Recommended: %s (%s)".formatted(flags(best.get().topology()), why);
   }
 
   /** The flags that ask for a layout. */
@@ -160,7 +196,17 @@ record PlanReport(String model, ModelPlan plan) {
         .put("link_bytes_per_second", machine.speed().linkBytes())
         .put("multiply_adds_per_second", machine.speed().multiplyAdds());
     for (PlannedLayout layout : plan.layouts()) {
-      write(layout, json.withArray("layouts").addObject());
+      ObjectNode written = json.withArray("layouts").addObject();
+      write(layout, written);
+      if (isMixture()) {
+        written.put("shares_experts_better", plan.sharesExpertsBetter(layout));
+      }
+    }
+    if (plan.machine().hasGpus()) {
+      json.put("left_out", CONTEXTS_LEFT_OUT);
+    }
+    if (isMixture()) {
+      json.put("expert_rule", expertRule());
     }
     plan.recommended().ifPresent(best -> write(best.topology(), json.putObject("recommended")));
     return json.toPrettyString() + NEW_LINE;
@@ -173,6 +219,8 @@ record PlanReport(String model, ModelPlan plan) {
       json.put("obstacle", layout.obstacle());
       return;
     }
+    json.put("weight_bytes", fitting.largestWeights());
+    json.put("kv_bytes_per_token", fitting.kvBytesPerToken());
     json.put("kv_tokens", fitting.kvTokens());
     json.put("max_concurrency", layout.sequences());
     json.put("decode_floor_seconds", layout.decodeFloor());
@@ -183,7 +231,7 @@ record PlanReport(String model, ModelPlan plan) {
       stage.put("total_bytes", rank.memory().total());
       stage.put(
           "kv_bytes_per_token",
-          (double) rank.memory().kvBlock() / rank.memory().options().blockSize());
+          (double) rank.memory().kvBlock() / rank.memory().options().tokensPerBlock());
       write(rank.decode(), stage.putObject("decode_step"));
       write(rank.prefill(), stage.putObject("prefill_step"));
     }
