@@ -1,6 +1,6 @@
 package io.flotilla.cli;
 
-import java.lang.module.ModuleDescriptor;
+import io.flotilla.generation.Version;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -20,12 +20,10 @@ final class VersionCommand implements Callable<Integer>, IVersionProvider {
 
   @Override
   public String[] getVersion() {
-    ModuleDescriptor descriptor = Main.class.getModule().getDescriptor();
-    String version = descriptor == null ? "unpacked" : descriptor.rawVersion().orElse("unpacked");
     return new String[] {
       "flotilla %s (Java %s, %s %s)"
           .formatted(
-              version,
+              Version.current(),
               Runtime.version(),
               System.getProperty("os.name"),
               System.getProperty("os.arch"))

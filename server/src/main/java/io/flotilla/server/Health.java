@@ -2,10 +2,10 @@ package io.flotilla.server;
 
 import io.flotilla.fleet.EngineStatus;
 import io.flotilla.generation.LanguageModel;
+import io.flotilla.generation.Version;
 import io.flotilla.server.openai.OpenAiError;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
-import java.lang.module.ModuleDescriptor;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -54,8 +54,7 @@ final class Health {
   /** The server's version, as vLLM says its own. */
   @SuppressWarnings("UnusedVariable") // The shape of a handler.
   void version(ServerRequest request, ServerResponse response) {
-    ModuleDescriptor descriptor = Health.class.getModule().getDescriptor();
-    String version = descriptor == null ? "unpacked" : descriptor.rawVersion().orElse("unpacked");
-    Replies.json(response, 200, JsonMapper.shared().createObjectNode().put("version", version));
+    Replies.json(
+        response, 200, JsonMapper.shared().createObjectNode().put("version", Version.current()));
   }
 }
