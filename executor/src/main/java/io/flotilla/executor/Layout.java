@@ -106,7 +106,7 @@ public record Layout(List<StageSlice> stages, int tensor, int prefillContext, in
   }
 
   /** Ranks of a stage. */
-  int stageRanks() {
+  public int stageRanks() {
     return tensor * prefillContext;
   }
 

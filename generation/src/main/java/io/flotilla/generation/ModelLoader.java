@@ -138,8 +138,7 @@ final class ModelLoader {
     Layout layout = Layout.of(options.topology(), options.placement().pipelineLayers(), config);
     NodePlace node = options.placement().node();
     int stages = node.stages(layout.stages().size());
-    DeviceChoice.Chosen chosen =
-        new DeviceChoice(options).open(layout.ranks() / layout.stages().size() * stages);
+    DeviceChoice.Chosen chosen = new DeviceChoice(options).open(layout.stageRanks() * stages);
     Joined joined = joinOrClose(source, layout, chosen);
     LocalExecutor executor =
         LocalExecutor.start(
@@ -223,9 +222,7 @@ final class ModelLoader {
     boolean joined = false;
     try {
       ExecutorOptions sizes = sizes(source, layout, chosen);
-      Hello hello = new NodeIdentity(options, source).hello(chosen.devices().getFirst());
-      NodeLinks links =
-          Rendezvous.meet(options.placement().node(), hello, Rendezvous.PATIENCE, LOG::info);
+      NodeLinks links = meet(source, chosen.devices().getFirst());
       joined = true;
       return new Joined(sizes, links);
     } finally {
@@ -233,6 +230,15 @@ final class ModelLoader {
         chosen.devices().forEach(Device::close);
       }
     }
+  }
+
+  private NodeLinks meet(ModelSource source, Device device) {
+    NodePlace node = options.placement().node();
+    if (node.isAlone()) {
+      return NodeLinks.alone();
+    }
+    Hello hello = new NodeIdentity(options, source).hello(device);
+    return Rendezvous.meet(node, hello, Rendezvous.PATIENCE, LOG::info);
   }
 
   private ExecutorOptions sizes(ModelSource source, Layout layout, DeviceChoice.Chosen chosen) {

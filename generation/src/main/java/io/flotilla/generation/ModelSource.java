@@ -22,7 +22,6 @@ import org.jspecify.annotations.Nullable;
  * A model that was found and opened, nothing of it on a device yet.
  *
  * @param path a folder or a GGUF file
- * @param identity of the weights, as far as it is known without reading them
  * @param checkpoint the stored model; null where weights are made up
  */
 record ModelSource(
@@ -30,7 +29,6 @@ record ModelSource(
     ModelConfig config,
     GenerationDefaults defaults,
     WeightSource weights,
-    String identity,
     @Nullable Checkpoint checkpoint) {
 
   /** Finds a model, and downloads of it what is needed and not there yet. */
@@ -61,12 +59,7 @@ record ModelSource(
     parts.add(checkpoint::close);
     Architectures.requireSupported(checkpoint.config());
     return new ModelSource(
-        path,
-        checkpoint.config(),
-        checkpoint.generation(),
-        checkpoint,
-        checkpoint.index(),
-        checkpoint);
+        path, checkpoint.config(), checkpoint.generation(), checkpoint, checkpoint);
   }
 
   private static ModelSource openDummy(
@@ -81,11 +74,11 @@ record ModelSource(
     Architectures.requireSupported(config);
     DummyWeights weights = new DummyWeights(config, type, options.seed());
     parts.add(weights::close);
-    String identity = "dummy %s of --seed %d".formatted(type, options.seed());
-    return new ModelSource(path, config, ConfigFiles.generation(path), weights, identity, null);
+    return new ModelSource(path, config, ConfigFiles.generation(path), weights, null);
   }
 
-  private static ElementType dummyType(@Nullable String name) {
+  /** The type of dummy weights that options name, or else the usual one. */
+  static ElementType dummyType(@Nullable String name) {
     if (name == null) {
       return ElementType.BF16;
     }

@@ -1,10 +1,10 @@
 package io.flotilla.generation;
 
+import io.flotilla.checkpoint.Checkpoint;
 import io.flotilla.executor.Topology;
 import io.flotilla.executor.wire.Hello;
 import io.flotilla.executor.wire.NodePlace;
 import io.flotilla.kernels.Device;
-import java.lang.module.ModuleDescriptor;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -20,7 +20,7 @@ record NodeIdentity(EngineOptions options, ModelSource source) {
     NodePlace place = options.placement().node();
     Topology topology = options.topology();
     SequencedMap<String, String> fields = new LinkedHashMap<>();
-    fields.put("the version of Flotilla", version());
+    fields.put("the version of Flotilla", Version.current());
     fields.put(
         "the model", source.config().architecture() + " " + digest(source.config().toString()));
     fields.put("its weights", weights());
@@ -44,13 +44,13 @@ record NodeIdentity(EngineOptions options, ModelSource source) {
         : options.placement().pipelineLayers().toString();
   }
 
+  /** What is known of them without reading them. */
   private String weights() {
-    return options.loadFormat().equals("dummy") ? source.identity() : digest(source.identity());
-  }
-
-  private static String version() {
-    ModuleDescriptor descriptor = NodeIdentity.class.getModule().getDescriptor();
-    return descriptor == null ? "unpacked" : descriptor.rawVersion().orElse("unpacked");
+    Checkpoint stored = source.checkpoint();
+    return stored == null
+        ? "dummy %s of --seed %d"
+            .formatted(ModelSource.dummyType(options.quantization()), options.seed())
+        : digest(stored.index());
   }
 
   /** The start of a digest, which is as much as a message should have of it. */

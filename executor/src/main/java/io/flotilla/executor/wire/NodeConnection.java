@@ -181,7 +181,7 @@ public final class NodeConnection implements AutoCloseable {
     } catch (RuntimeException | Error e) {
       failures.accept(e);
     } finally {
-      closeChannel();
+      close(channel);
     }
   }
 
@@ -235,7 +235,8 @@ public final class NodeConnection implements AutoCloseable {
     return new NodeException("%s is gone: %s".formatted(peer, cause.getMessage()), cause);
   }
 
-  private void closeChannel() {
+  /** Closes what has nothing more to say. */
+  static void close(SocketChannel channel) {
     try {
       channel.close();
     } catch (IOException _) {
@@ -255,7 +256,7 @@ public final class NodeConnection implements AutoCloseable {
     } catch (InterruptedException _) {
       Thread.currentThread().interrupt();
     } finally {
-      closeChannel();
+      close(channel);
       if (writing != null) {
         writing.interrupt();
       }

@@ -47,15 +47,13 @@ public final class Rendezvous {
   /**
    * Waits for all nodes of a replica.
    *
+   * @param place among several nodes
    * @param hello what must be the same on all
    * @param notices is told what is waited for
    * @throws NodeException when they do not come, or do not belong together
    */
   public static NodeLinks meet(
       NodePlace place, Hello hello, Duration patience, Consumer<String> notices) {
-    if (place.isAlone()) {
-      return NodeLinks.alone();
-    }
     Rendezvous rendezvous = new Rendezvous(place, hello, patience, notices);
     return place.isMaster() ? rendezvous.gather() : rendezvous.join();
   }
@@ -180,16 +178,8 @@ public final class Rendezvous {
           e);
     } finally {
       if (!complete) {
-        close(channel);
+        NodeConnection.close(channel);
       }
-    }
-  }
-
-  private static void close(SocketChannel channel) {
-    try {
-      channel.close();
-    } catch (IOException _) {
-      // Nothing is lost with it.
     }
   }
 
