@@ -9,12 +9,10 @@ import io.flotilla.executor.StepResult.PromptLogprobs;
 import io.flotilla.executor.StepResult.Sample;
 import io.flotilla.executor.wire.Frame;
 import io.flotilla.executor.wire.NodeException;
-import io.flotilla.model.sampling.SamplingParameters;
+import io.flotilla.executor.wire.SamplingCodec;
 import io.flotilla.model.sampling.TokenLogprobs;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,7 +41,7 @@ final class StepCodec {
     to.put(admission != null);
     if (admission != null) {
       to.put(admission.history()).put(admission.promptLength());
-      write(admission.sampling(), to);
+      SamplingCodec.write(admission.sampling(), to);
     }
     to.put(sequence.computed());
     switch (sequence.tokens()) {
@@ -51,24 +49,6 @@ final class StepCodec {
       case PreviousSample() -> to.put(PREVIOUS_SAMPLE);
     }
     to.put(sequence.newBlocks()).put(sequence.sample());
-  }
-
-  private static void write(SamplingParameters sampling, Frame to) {
-    to.put(sampling.temperature())
-        .put(sampling.topK())
-        .put(sampling.topP())
-        .put(sampling.minP())
-        .put(sampling.repetitionPenalty())
-        .put(sampling.presencePenalty())
-        .put(sampling.frequencyPenalty())
-        .put(sampling.logitBias().size());
-    sampling.logitBias().forEach((token, bias) -> to.put((int) token).put((float) bias));
-    to.put(sampling.seed())
-        .put(sampling.choice())
-        .put(sampling.minTokens())
-        .put(sampling.stopTokens().stream().mapToInt(Integer::intValue).toArray())
-        .put(sampling.logprobs())
-        .put(sampling.promptLogprobs());
   }
 
   /**
@@ -96,7 +76,7 @@ final class StepCodec {
   }
 
   private static Admission readAdmission(Frame from) {
-    return new Admission(from.getInts(), from.getInt(), readSampling(from));
+    return new Admission(from.getInts(), from.getInt(), SamplingCodec.readSampling(from));
   }
 
   private static TokenInput readTokens(Frame from) {
@@ -106,42 +86,6 @@ final class StepCodec {
       case PREVIOUS_SAMPLE -> new PreviousSample();
       default -> throw new NodeException("a plan has tokens of kind " + kind);
     };
-  }
-
-  private static SamplingParameters readSampling(Frame from) {
-    return new SamplingParameters(
-        from.getFloat(),
-        from.getInt(),
-        from.getFloat(),
-        from.getFloat(),
-        from.getFloat(),
-        from.getFloat(),
-        from.getFloat(),
-        readLogitBias(from),
-        from.getLong(),
-        from.getInt(),
-        from.getInt(),
-        readIntegers(from),
-        from.getInt(),
-        from.getInt());
-  }
-
-  private static Map<Integer, Float> readLogitBias(Frame from) {
-    int count = from.getCount(Integer.BYTES + Float.BYTES);
-    Map<Integer, Float> biases = HashMap.newHashMap(count);
-    for (int i = 0; i < count; i++) {
-      biases.put(from.getInt(), from.getFloat());
-    }
-    return biases;
-  }
-
-  private static List<Integer> readIntegers(Frame from) {
-    int count = from.getCount(Integer.BYTES);
-    List<Integer> values = new ArrayList<>(count);
-    for (int i = 0; i < count; i++) {
-      values.add(from.getInt());
-    }
-    return values;
   }
 
   static void write(StepResult result, Frame to) {
@@ -160,11 +104,7 @@ final class StepCodec {
   private static void write(@Nullable TokenLogprobs token, Frame to) {
     to.put(token != null);
     if (token != null) {
-      to.put(token.token())
-          .put(token.logprob())
-          .put(token.rank())
-          .put(token.topTokens())
-          .put(token.topLogprobs());
+      SamplingCodec.write(token, to);
     }
   }
 
@@ -201,10 +141,7 @@ final class StepCodec {
   }
 
   private static @Nullable TokenLogprobs readLogprobs(Frame from) {
-    return from.getBoolean()
-        ? new TokenLogprobs(
-            from.getInt(), from.getFloat(), from.getInt(), from.getInts(), from.getFloats())
-        : null;
+    return from.getBoolean() ? SamplingCodec.readLogprobs(from) : null;
   }
 
   private static void requireEnd(Frame from) {

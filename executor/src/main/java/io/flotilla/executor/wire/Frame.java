@@ -16,7 +16,7 @@ import java.nio.charset.StandardCharsets;
  * | bytes | kind  | from     | to       | payload of so many bytes ...
  * </pre>
  */
-public final class Frame {
+public final class Frame implements FieldWriter, FieldReader {
   static final int HEADER = 16;
   private static final int MOST_PAYLOAD = 1 << 30;
   private static final int ALIGNMENT = 64;
@@ -124,23 +124,26 @@ public final class Frame {
     return put((byte) (value ? 1 : 0));
   }
 
+  @Override
   public Frame put(int value) {
     reserve(Integer.BYTES);
     buffer.putInt(value);
     return this;
   }
 
+  @Override
   public Frame put(long value) {
     reserve(Long.BYTES);
     buffer.putLong(value);
     return this;
   }
 
+  @Override
   public Frame put(float value) {
     return put(Float.floatToRawIntBits(value));
   }
 
-  /** Their number, then each. */
+  @Override
   public Frame put(int[] values) {
     put(values.length);
     reserve(values.length * (long) Integer.BYTES);
@@ -150,7 +153,7 @@ public final class Frame {
     return this;
   }
 
-  /** Their number, then each. */
+  @Override
   public Frame put(float[] values) {
     put(values.length);
     reserve(values.length * (long) Float.BYTES);
@@ -177,20 +180,24 @@ public final class Frame {
     return getByte() != 0;
   }
 
+  @Override
   public int getInt() {
     requireLeft(Integer.BYTES);
     return buffer.getInt();
   }
 
+  @Override
   public long getLong() {
     requireLeft(Long.BYTES);
     return buffer.getLong();
   }
 
+  @Override
   public float getFloat() {
     return Float.intBitsToFloat(getInt());
   }
 
+  @Override
   public int[] getInts() {
     int[] values = new int[getCount(Integer.BYTES)];
     for (int i = 0; i < values.length; i++) {
@@ -199,6 +206,7 @@ public final class Frame {
     return values;
   }
 
+  @Override
   public float[] getFloats() {
     float[] values = new float[getCount(Float.BYTES)];
     for (int i = 0; i < values.length; i++) {
@@ -214,11 +222,11 @@ public final class Frame {
   }
 
   /**
-   * How many things follow.
+   * {@inheritDoc}
    *
-   * @param bytes that each takes at least
    * @throws NodeException when there is no room for as many
    */
+  @Override
   public int getCount(int bytes) {
     int count = getInt();
     if (count < 0) {

@@ -1,5 +1,6 @@
 package io.flotilla.fleet.remote;
 
+import io.flotilla.executor.wire.FieldWriter;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -14,7 +15,7 @@ import java.nio.ByteBuffer;
  * 5       ...    fields
  * </pre>
  */
-final class FrameBuffer {
+final class FrameBuffer implements FieldWriter {
   /** The scores of a prompt of a million tokens fit. */
   static final int MAX_FRAME = 256 << 20;
 
@@ -54,19 +55,22 @@ final class FrameBuffer {
     return this;
   }
 
-  FrameBuffer putInt(int value) {
+  @Override
+  public FrameBuffer put(int value) {
     room(Integer.BYTES);
     bytes.putInt(value);
     return this;
   }
 
-  FrameBuffer putLong(long value) {
+  @Override
+  public FrameBuffer put(long value) {
     room(Long.BYTES);
     bytes.putLong(value);
     return this;
   }
 
-  FrameBuffer putFloat(float value) {
+  @Override
+  public FrameBuffer put(float value) {
     room(Float.BYTES);
     bytes.putFloat(value);
     return this;
@@ -80,7 +84,7 @@ final class FrameBuffer {
 
   /** In UTF-16, so that a string that is no valid text comes out as it was. */
   FrameBuffer putString(String value) {
-    putInt(value.length());
+    put(value.length());
     room(Character.BYTES * value.length());
     for (int i = 0; i < value.length(); i++) {
       bytes.putChar(value.charAt(i));
@@ -88,16 +92,18 @@ final class FrameBuffer {
     return this;
   }
 
-  FrameBuffer putInts(int[] values) {
-    putInt(values.length);
+  @Override
+  public FrameBuffer put(int[] values) {
+    put(values.length);
     room(Integer.BYTES * values.length);
     bytes.asIntBuffer().put(values);
     bytes.position(bytes.position() + Integer.BYTES * values.length);
     return this;
   }
 
-  FrameBuffer putFloats(float[] values) {
-    putInt(values.length);
+  @Override
+  public FrameBuffer put(float[] values) {
+    put(values.length);
     room(Float.BYTES * values.length);
     bytes.asFloatBuffer().put(values);
     bytes.position(bytes.position() + Float.BYTES * values.length);

@@ -1,10 +1,12 @@
 package io.flotilla.fleet.remote;
 
+import io.flotilla.executor.wire.FieldReader;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
@@ -13,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * Takes frames apart. Whatever is no frame, or has other fields than its type says, is a {@link
  * ProtocolException}; no length is believed before the bytes are there.
  */
-final class FrameReader {
+final class FrameReader implements FieldReader {
   private static final int STREAM_BUFFER = 1 << 16;
   private static final int CHUNK = 1 << 20;
 
@@ -56,6 +58,8 @@ final class FrameReader {
         throw new ProtocolException(frame.remaining() + " bytes too many in a frame");
       }
       return value;
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
     } catch (BufferUnderflowException _) {
       throw new ProtocolException("a frame has too few bytes");
     } catch (IllegalArgumentException e) {
@@ -89,15 +93,18 @@ final class FrameReader {
     return frame.get();
   }
 
-  int getInt() {
+  @Override
+  public int getInt() {
     return frame.getInt();
   }
 
-  long getLong() {
+  @Override
+  public long getLong() {
     return frame.getLong();
   }
 
-  float getFloat() {
+  @Override
+  public float getFloat() {
     return frame.getFloat();
   }
 
@@ -105,37 +112,36 @@ final class FrameReader {
     return frame.getDouble();
   }
 
-  String getString() throws ProtocolException {
-    char[] text = new char[count(Character.BYTES)];
+  String getString() {
+    char[] text = new char[getCount(Character.BYTES)];
     for (int i = 0; i < text.length; i++) {
       text[i] = frame.getChar();
     }
     return new String(text);
   }
 
-  int[] getInts() throws ProtocolException {
-    int[] values = new int[count(Integer.BYTES)];
+  @Override
+  public int[] getInts() {
+    int[] values = new int[getCount(Integer.BYTES)];
     frame.asIntBuffer().get(values);
     frame.position(frame.position() + Integer.BYTES * values.length);
     return values;
   }
 
-  float[] getFloats() throws ProtocolException {
-    float[] values = new float[count(Float.BYTES)];
+  @Override
+  public float[] getFloats() {
+    float[] values = new float[getCount(Float.BYTES)];
     frame.asFloatBuffer().get(values);
     frame.position(frame.position() + Float.BYTES * values.length);
     return values;
   }
 
-  /**
-   * How many elements follow.
-   *
-   * @param size bytes that each takes at least
-   */
-  int count(int size) throws ProtocolException {
+  @Override
+  public int getCount(int bytes) {
     int count = frame.getInt();
-    if (count < 0 || count > frame.remaining() / size) {
-      throw new ProtocolException("a frame has no room for its " + count + " elements");
+    if (count < 0 || count > frame.remaining() / bytes) {
+      throw new UncheckedIOException(
+          new ProtocolException("a frame has no room for its " + count + " elements"));
     }
     return count;
   }

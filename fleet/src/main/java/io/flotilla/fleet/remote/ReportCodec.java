@@ -9,6 +9,7 @@ import io.flotilla.engine.TokenEvent.FinishReason;
 import io.flotilla.engine.TokenEvent.Finished;
 import io.flotilla.engine.TokenEvent.PromptScored;
 import io.flotilla.engine.TokenEvent.Token;
+import io.flotilla.executor.wire.SamplingCodec;
 import io.flotilla.fleet.remote.Report.Failed;
 import io.flotilla.fleet.remote.Report.Loading;
 import io.flotilla.fleet.remote.Report.Ready;
@@ -40,16 +41,16 @@ final class ReportCodec {
 
   static void write(Report report, FrameBuffer out) {
     switch (report) {
-      case Loading(long bytes, long total) -> out.begin(LOADING).putLong(bytes).putLong(total);
+      case Loading(long bytes, long total) -> out.begin(LOADING).put(bytes).put(total);
       case Ready(int length, EngineStatistics statistics) ->
-          put(statistics, out.begin(READY).putInt(length));
+          put(statistics, out.begin(READY).put(length));
       case Told(TokenEvent event) -> putEvent(event, out);
-      case StepApplied(int tokens) -> out.begin(STEP_APPLIED).putInt(tokens);
+      case StepApplied(int tokens) -> out.begin(STEP_APPLIED).put(tokens);
       case SequenceEnded(SequenceTimes times) ->
           out.begin(SEQUENCE_ENDED)
-              .putLong(times.queueNanos())
-              .putLong(times.prefillNanos())
-              .putLong(times.decodeNanos());
+              .put(times.queueNanos())
+              .put(times.prefillNanos())
+              .put(times.decodeNanos());
       case TurnEnded(EngineStatistics statistics) -> put(statistics, out.begin(TURN_ENDED));
       case Failed(String cause) -> out.begin(FAILED).putString(cause);
     }
@@ -59,51 +60,43 @@ final class ReportCodec {
   private static void putEvent(TokenEvent event, FrameBuffer out) {
     switch (event) {
       case PromptScored(long id, List<TokenLogprobs> tokens) -> {
-        out.begin(PROMPT_SCORED).putLong(id).putInt(tokens.size());
-        tokens.forEach(token -> put(token, out));
+        out.begin(PROMPT_SCORED).put(id).put(tokens.size());
+        tokens.forEach(token -> SamplingCodec.write(token, out));
       }
       case Token(long id, int index, int token, @Nullable TokenLogprobs logprobs) -> {
-        out.begin(TOKEN).putLong(id).putInt(index).putInt(token).putByte(logprobs == null ? 0 : 1);
+        out.begin(TOKEN).put(id).put(index).put(token).putByte(logprobs == null ? 0 : 1);
         if (logprobs != null) {
-          put(logprobs, out);
+          SamplingCodec.write(logprobs, out);
         }
       }
       case Finished finished ->
           out.begin(FINISHED)
-              .putLong(finished.id())
+              .put(finished.id())
               .putString(finished.reason().name())
-              .putInt(finished.promptTokens())
-              .putInt(finished.cachedTokens())
-              .putInt(finished.generatedTokens());
+              .put(finished.promptTokens())
+              .put(finished.cachedTokens())
+              .put(finished.generatedTokens());
       case TokenEvent.Failed(long id, FailureCode code, String message) ->
-          out.begin(SEQUENCE_FAILED).putLong(id).putString(code.name()).putString(message);
+          out.begin(SEQUENCE_FAILED).put(id).putString(code.name()).putString(message);
     }
-  }
-
-  private static void put(TokenLogprobs logprobs, FrameBuffer out) {
-    out.putInt(logprobs.token())
-        .putFloat(logprobs.logprob())
-        .putInt(logprobs.rank())
-        .putInts(logprobs.topTokens())
-        .putFloats(logprobs.topLogprobs());
   }
 
   private static void put(EngineStatistics statistics, FrameBuffer out) {
-    out.putInt(statistics.running())
-        .putInt(statistics.waiting())
+    out.put(statistics.running())
+        .put(statistics.waiting())
         .putDouble(statistics.kvUsage())
-        .putLong(statistics.prefixQueries())
-        .putLong(statistics.prefixHits())
-        .putLong(statistics.preemptions())
-        .putLong(statistics.promptTokens())
-        .putLong(statistics.generatedTokens())
-        .putLong(statistics.steps())
-        .putInt(statistics.stages().size());
+        .put(statistics.prefixQueries())
+        .put(statistics.prefixHits())
+        .put(statistics.preemptions())
+        .put(statistics.promptTokens())
+        .put(statistics.generatedTokens())
+        .put(statistics.steps())
+        .put(statistics.stages().size());
     for (StageTime stage : statistics.stages()) {
-      out.putLong(stage.busyNanos()).putLong(stage.bubbleNanos());
+      out.put(stage.busyNanos()).put(stage.bubbleNanos());
     }
     // Of the host's monotonic clock, which its processes share.
-    out.putLong(statistics.heartbeatNanos());
+    out.put(statistics.heartbeatNanos());
   }
 
   static Report read(int type, FrameReader in) throws ProtocolException {
@@ -120,19 +113,23 @@ final class ReportCodec {
     };
   }
 
-  private static TokenEvent event(int type, FrameReader in) throws ProtocolException {
+  private static TokenEvent event(int type, FrameReader in) {
     long id = in.getLong();
     return switch (type) {
       case PROMPT_SCORED -> {
-        int count = in.count(LEAST_LOGPROBS);
+        int count = in.getCount(LEAST_LOGPROBS);
         List<TokenLogprobs> tokens = new ArrayList<>(count);
         for (int i = 0; i < count; i++) {
-          tokens.add(logprobs(in));
+          tokens.add(SamplingCodec.readLogprobs(in));
         }
         yield new PromptScored(id, tokens);
       }
       case TOKEN ->
-          new Token(id, in.getInt(), in.getInt(), in.getByte() == 0 ? null : logprobs(in));
+          new Token(
+              id,
+              in.getInt(),
+              in.getInt(),
+              in.getByte() == 0 ? null : SamplingCodec.readLogprobs(in));
       case FINISHED ->
           new Finished(
               id, FinishReason.valueOf(in.getString()), in.getInt(), in.getInt(), in.getInt());
@@ -140,11 +137,7 @@ final class ReportCodec {
     };
   }
 
-  private static TokenLogprobs logprobs(FrameReader in) throws ProtocolException {
-    return new TokenLogprobs(in.getInt(), in.getFloat(), in.getInt(), in.getInts(), in.getFloats());
-  }
-
-  private static EngineStatistics statistics(FrameReader in) throws ProtocolException {
+  private static EngineStatistics statistics(FrameReader in) {
     return new EngineStatistics(
         in.getInt(),
         in.getInt(),
@@ -159,8 +152,8 @@ final class ReportCodec {
         in.getLong());
   }
 
-  private static List<StageTime> stages(FrameReader in) throws ProtocolException {
-    int count = in.count(2 * Long.BYTES);
+  private static List<StageTime> stages(FrameReader in) {
+    int count = in.getCount(2 * Long.BYTES);
     List<StageTime> stages = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
       stages.add(new StageTime(in.getLong(), in.getLong()));

@@ -122,7 +122,7 @@ class CodecTest {
   @Test
   void anArrayThatTheFrameCannotHoldIsRefused() {
     FrameBuffer frames = new FrameBuffer();
-    frames.begin(10).putInt(Integer.MAX_VALUE).end();
+    frames.begin(10).put(Integer.MAX_VALUE).end();
     assertThatThrownBy(() -> readAll(bytes(frames)))
         .isInstanceOf(ProtocolException.class)
         .hasMessageContaining("2147483647 elements");
@@ -131,7 +131,7 @@ class CodecTest {
   @Test
   void bytesThatNobodyReadsAreRefused() {
     FrameBuffer frames = new FrameBuffer();
-    frames.begin(7).putInt(3).putByte(0).end();
+    frames.begin(7).put(3).putByte(0).end();
     assertThatThrownBy(() -> readAll(bytes(frames)))
         .isInstanceOf(ProtocolException.class)
         .hasMessage("1 bytes too many in a frame");
