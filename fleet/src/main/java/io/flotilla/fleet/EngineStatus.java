@@ -1,6 +1,7 @@
 package io.flotilla.fleet;
 
 import io.flotilla.engine.EngineStatistics;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,10 +22,8 @@ public record EngineStatus(
   /** What the failure says, or null while the replica lives. */
   public @Nullable String trouble() {
     Throwable cause = failure;
-    if (cause == null) {
-      return null;
-    }
-    String message = cause.getMessage();
-    return message == null ? cause.toString() : message;
+    return cause == null
+        ? null
+        : Objects.requireNonNullElseGet(cause.getMessage(), cause::toString);
   }
 }

@@ -1,5 +1,7 @@
 package io.flotilla.executor.wire;
 
+import java.util.Objects;
+
 /** Carries the cause of a failure to other nodes: what it says, and where it was thrown. */
 final class FailureCodec {
   private static final int MOST_ELEMENTS = 64;
@@ -8,8 +10,8 @@ final class FailureCodec {
   private FailureCodec() {}
 
   static Frame write(FramePool pool, Throwable cause) {
-    String message = cause.getMessage();
-    Frame frame = pool.begin(FrameKind.FAILURE).put(message == null ? cause.toString() : message);
+    String message = Objects.requireNonNullElseGet(cause.getMessage(), cause::toString);
+    Frame frame = pool.begin(FrameKind.FAILURE).put(message);
     StackTraceElement[] elements = cause.getStackTrace();
     int count = Math.min(elements.length, MOST_ELEMENTS);
     frame.put(count);

@@ -90,11 +90,7 @@ final class FrameSender implements AutoCloseable {
     broken = true;
     pending = new FrameBuffer();
     notifyAll();
-    try {
-      socket.close();
-    } catch (IOException e) {
-      LOG.debug("A socket cannot be closed", e);
-    }
+    Sockets.close(socket);
   }
 
   /** Sends what is left, for a short time at most, and takes no more. The socket stays open. */

@@ -107,10 +107,6 @@ final class ReplicaConnection implements AutoCloseable {
   @Override
   public void close() {
     sender.close();
-    try {
-      socket.close();
-    } catch (IOException e) {
-      LOG.debug("A socket cannot be closed", e);
-    }
+    Sockets.close(socket);
   }
 }

@@ -16,6 +16,7 @@ import io.flotilla.fleet.remote.Report.TurnEnded;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.Socket;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -165,8 +166,7 @@ public final class ReplicaHost implements EngineListener {
 
   @Override
   public void failed(Throwable cause) {
-    String message = cause.getMessage();
-    send(new Failed(message == null ? cause.toString() : message));
+    send(new Failed(Objects.requireNonNullElseGet(cause.getMessage(), cause::toString)));
     ending.complete(Ending.FAILED);
   }
 }

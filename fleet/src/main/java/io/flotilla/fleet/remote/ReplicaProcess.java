@@ -56,7 +56,7 @@ final class ReplicaProcess implements AutoCloseable {
     ReplicaProcess replica = new ReplicaProcess(process, listener, handshake);
     Thread.ofVirtual().name("replica-log").start(replica::forward);
     Thread.ofVirtual().name("replica-door").start(replica::listen);
-    var _ = process.onExit().thenRun(replica::closeDoor);
+    var _ = process.onExit().thenRun(() -> Sockets.close(listener));
     try (var stdin = process.getOutputStream()) {
       handshake.writeTo(stdin);
     } catch (IOException e) {
@@ -99,27 +99,11 @@ final class ReplicaProcess implements AutoCloseable {
       LOG.debug("Somebody called who is no replica", e);
     }
     if (admitted || connected.isDone()) {
-      closeDoor();
+      Sockets.close(listener);
     }
     if (!admitted) {
       LOG.debug("{} was not let in", caller);
-      close(caller);
-    }
-  }
-
-  private void closeDoor() {
-    try {
-      listener.close();
-    } catch (IOException e) {
-      LOG.debug("A socket cannot be closed", e);
-    }
-  }
-
-  private static void close(Socket socket) {
-    try {
-      socket.close();
-    } catch (IOException e) {
-      LOG.debug("A socket cannot be closed", e);
+      Sockets.close(caller);
     }
   }
 
@@ -162,7 +146,7 @@ final class ReplicaProcess implements AutoCloseable {
   @Override
   public void close() {
     boolean interrupted = Thread.interrupted();
-    closeDoor();
+    Sockets.close(listener);
     try {
       if (hasEnded(END_PATIENCE)) {
         return;
