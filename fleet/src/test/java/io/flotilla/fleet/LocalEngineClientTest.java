@@ -12,19 +12,12 @@ import io.flotilla.engine.TokenEvent.FailureCode;
 import io.flotilla.engine.TokenEvent.FinishReason;
 import io.flotilla.engine.TokenEvent.Finished;
 import io.flotilla.engine.TokenEvent.Token;
-import io.flotilla.executor.Executor;
-import io.flotilla.executor.StepPlan;
 import io.flotilla.executor.StepPlan.SequenceStep;
-import io.flotilla.executor.StepResult;
-import io.flotilla.executor.StepResult.Sample;
-import io.flotilla.executor.Topology;
 import io.flotilla.model.sampling.SamplingParameters;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -105,64 +98,22 @@ class LocalEngineClientTest {
   }
 
   /** Samples one token for ever. */
-  private static final class ConstantExecutor implements Executor {
+  private static final class ConstantExecutor extends FakeExecutor {
     private static final int TOKEN = 7;
 
     private final CompletableFuture<Boolean> closed = new CompletableFuture<>();
+
+    ConstantExecutor() {
+      super(2);
+    }
 
     void awaitClose() {
       closed.join();
     }
 
     @Override
-    public CompletableFuture<StepResult> submit(StepPlan plan) {
-      List<Sample> samples = new ArrayList<>();
-      for (SequenceStep share : plan.sequences()) {
-        if (share.sample()) {
-          samples.add(new Sample(share.slot(), TOKEN, null));
-        }
-      }
-      return CompletableFuture.completedFuture(new StepResult(plan.step(), samples, List.of()));
-    }
-
-    @Override
-    public Topology topology() {
-      return Topology.SINGLE;
-    }
-
-    @Override
-    public int kvBlocks() {
-      return 1 << 17;
-    }
-
-    @Override
-    public int blockSize() {
-      return 16;
-    }
-
-    @Override
-    public int maxSequences() {
-      return 4;
-    }
-
-    @Override
-    public int maxStepsInFlight() {
-      return 2;
-    }
-
-    @Override
-    public long progress() {
-      return 0;
-    }
-
-    @Override
-    public long[] busyNanos() {
-      return new long[1];
-    }
-
-    @Override
-    public @Nullable Throwable failure() {
-      return null;
+    protected int sample(SequenceStep share) {
+      return TOKEN;
     }
 
     @Override

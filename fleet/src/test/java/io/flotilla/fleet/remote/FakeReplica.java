@@ -5,18 +5,15 @@ import io.flotilla.executor.Executor;
 import io.flotilla.executor.StepPlan;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepResult;
-import io.flotilla.executor.StepResult.Sample;
-import io.flotilla.executor.Topology;
+import io.flotilla.fleet.FakeExecutor;
 import io.flotilla.fleet.LocalEngineClient;
 import io.flotilla.fleet.remote.ReplicaHost.LoadedReplica;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 
 /** A replica's process without a model: counts, a token a millisecond. */
 final class FakeReplica {
@@ -72,7 +69,14 @@ final class FakeReplica {
   }
 
   /** Samples the position of each token. */
-  private record CountingExecutor(boolean fails) implements Executor {
+  private static final class CountingExecutor extends FakeExecutor {
+    private final boolean fails;
+
+    CountingExecutor(boolean fails) {
+      super(1);
+      this.fails = fails;
+    }
+
     @Override
     public CompletableFuture<StepResult> submit(StepPlan plan) {
       if (fails && plan.step() >= 20) {
@@ -84,58 +88,12 @@ final class FakeReplica {
       } catch (InterruptedException e) {
         throw new IllegalStateException(e);
       }
-      List<Sample> samples = new ArrayList<>();
-      for (SequenceStep share : plan.sequences()) {
-        if (share.sample()) {
-          int token = share.computed() + share.tokens().count();
-          samples.add(new Sample(share.slot(), token, null));
-        }
-      }
-      return CompletableFuture.completedFuture(
-          new StepResult(plan.step(), samples, Collections.emptyList()));
+      return super.submit(plan);
     }
 
     @Override
-    public Topology topology() {
-      return Topology.SINGLE;
+    protected int sample(SequenceStep share) {
+      return share.computed() + share.tokens().count();
     }
-
-    @Override
-    public int kvBlocks() {
-      return 1 << 17;
-    }
-
-    @Override
-    public int blockSize() {
-      return 16;
-    }
-
-    @Override
-    public int maxSequences() {
-      return 4;
-    }
-
-    @Override
-    public int maxStepsInFlight() {
-      return 1;
-    }
-
-    @Override
-    public long progress() {
-      return 0;
-    }
-
-    @Override
-    public long[] busyNanos() {
-      return new long[1];
-    }
-
-    @Override
-    public @Nullable Throwable failure() {
-      return null;
-    }
-
-    @Override
-    public void close() {}
   }
 }
