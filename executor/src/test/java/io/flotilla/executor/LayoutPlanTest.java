@@ -198,16 +198,18 @@ class LayoutPlanTest {
   void countsTheRowsThatGoToTheirExperts() {
     try (TinyModel model = TinyModel.randomMixture(new Random(3), 4)) {
       var experts = Objects.requireNonNull(model.config().experts());
-      Topology all = new Topology(1, 1, 1, 2, 1, false);
-      Topology some = new Topology(1, 1, 1, 2, 1, true);
+      Topology all = new Topology(1, 1, 1, 4, 1, false);
+      Topology some = new Topology(1, 1, 1, 4, 1, true);
       RankPlan split = plan(TinyModel.options(all, List.of()), model).ranks().getFirst();
       RankPlan whole = plan(TinyModel.options(some, List.of()), model).ranks().getFirst();
       int moe = LAYERS - experts.denseLayers().size();
-      double reach = ExpertLot.reach(experts.count(), experts.count() / 2, experts.perToken());
-      long rows = (long) Math.ceil(TinyModel.MAX_ROWS / 2 * reach);
+      double reach = ExpertLot.reach(experts.count(), experts.count() / 4, experts.perToken());
+      int computed = TinyModel.MAX_ROWS / 4;
+      long rows = (long) Math.ceil(computed * reach);
+      assertThat(rows).isLessThan(computed);
       long row = 4L * (2 * HIDDEN + experts.count());
       assertThat(whole.prefill().reducedBytes() - split.prefill().reducedBytes())
-          .isEqualTo(moe * (rows * row + 2 * Integer.BYTES));
+          .isEqualTo(3L * moe * (rows * row + 4 * Integer.BYTES));
       assertThat(whole.memory().weights()).isLessThan(split.memory().weights());
     }
   }
