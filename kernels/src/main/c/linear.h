@@ -21,7 +21,7 @@ struct linear_tile {
   float *out;
   int64_t out_stride;
   float *panel; /* panel_outputs times the columns, rounded up to whole groups */
-  int64_t panel_outputs; /* a multiple of TILE_OUTPUTS, and at least FEW_ROWS */
+  int64_t panel_outputs; /* a multiple of TILE_OUTPUTS, and at least TILE_ROWS */
 };
 
 /* Rows that take weights as they are widened; more pass over a panel of widened weights. */
@@ -73,8 +73,8 @@ INLINE void pack_rows(const struct linear_tile *t, const int rows) {
  */
 INLINE void multiply_few(const struct linear_tile *t, enum type type, const int rows,
                          const int outputs, int64_t output, int64_t distance) {
-  lanes sums[FEW_ROWS][4];
-#pragma GCC unroll 8
+  lanes sums[TILE_ROWS][4];
+#pragma GCC unroll 4
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
     for (int o = 0; o < outputs; o++) {
@@ -97,14 +97,14 @@ INLINE void multiply_few(const struct linear_tile *t, enum type type, const int 
       }
 #pragma GCC unroll 4
       for (int i = 0; i < GROUP_LANES; i++) {
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
           sums[r][o] = MULTIPLY_ADD(LOAD(x + (i * rows + r) * LANES), w[i], sums[r][o]);
         }
       }
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
     for (int o = 0; o < outputs; o++) {
@@ -228,10 +228,10 @@ INLINE void many_rows(const struct linear_tile *t, enum type type) {
   static void multiply_##type(const struct linear_tile *t) {                                       \
     if (t->rows > FEW_ROWS) {                                                                      \
       many_rows(t, type);                                                                          \
-    } else if (t->rows > 4) {                                                                      \
-      struct linear_tile part = some_rows(t, 0, 4);                                                \
+    } else if (t->rows > TILE_ROWS) {                                                              \
+      struct linear_tile part = some_rows(t, 0, TILE_ROWS);                                        \
       few_##type##_4(&part);                                                                       \
-      part = some_rows(t, 4, t->rows - 4);                                                         \
+      part = some_rows(t, TILE_ROWS, t->rows - TILE_ROWS);                                         \
       multiply_##type(&part);                                                                      \
     } else if (t->rows > 2) {                                                                      \
       few_##type##_4(t);                                                                           \
