@@ -121,8 +121,9 @@ public final class ServeCommand implements Callable<Integer> {
     try (LanguageModel loaded = load(options, metrics, apart);
         OpenAiServer server = OpenAiServer.start(loaded, listening, metrics)) {
       announce(listening, server.port());
-      return serve(server, () -> !apart && isLost(loaded));
+      serve(server, () -> !apart && isLost(loaded));
     }
+    return 0;
   }
 
   /** Whether the replica is a process that is started again; one of several hosts cannot be. */
@@ -183,8 +184,8 @@ public final class ServeCommand implements Callable<Integer> {
     out.flush();
   }
 
-  /** Returns 0 when the server was told to end and has ended. */
-  private int serve(OpenAiServer server, BooleanSupplier lost) throws InterruptedException {
+  /** Returns when the server was told to end and has ended. */
+  private void serve(OpenAiServer server, BooleanSupplier lost) throws InterruptedException {
     CountDownLatch ending = new CountDownLatch(1);
     SIGNALS.forEach((signal, code) -> Signals.register(signal, () -> end(ending, code)));
     while (!ending.await(WATCH.toMillis(), TimeUnit.MILLISECONDS)) {
@@ -194,7 +195,6 @@ public final class ServeCommand implements Callable<Integer> {
     }
     LOG.info("Letting what runs finish, for {} s at most; a second signal ends it", patience);
     server.drain(Duration.ofSeconds(patience));
-    return 0;
   }
 
   private static boolean isLost(LanguageModel loaded) {
