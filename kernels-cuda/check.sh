@@ -33,6 +33,7 @@ tests() {
     -cp "$here/check/classes:$here/flotilla/lib/*:$here/check/*" \
     org.junit.platform.console.ConsoleLauncher execute \
     --select-package io.flotilla.kernels.cuda --select-class io.flotilla.executor.GpuLayoutTest \
+    --select-class io.flotilla.executor.GpuFailureTest \
     --details=summary --disable-banner --disable-ansi-colors
 }
 

@@ -39,6 +39,7 @@ final class CudaDevice implements Device {
   private final List<Long> allocations = new ArrayList<>();
   private final List<MemorySegment> hostMemory = new ArrayList<>();
   private final List<Long> events = new ArrayList<>();
+  private final List<HostSignal> signals = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable PinnedRing ring;
   private @Nullable Opened opened;
@@ -266,6 +267,19 @@ final class CudaDevice implements Device {
     return event;
   }
 
+  /** A signal that lives as long as the device. */
+  HostSignal openSignal() {
+    opened();
+    HostSignal signal = new HostSignal(setup.driver());
+    signals.add(signal);
+    return signal;
+  }
+
+  /** Which of the driver's GPUs it is. */
+  int ordinal() {
+    return ordinal;
+  }
+
   /**
    * Lets this device read another's memory.
    *
@@ -306,6 +320,7 @@ final class CudaDevice implements Device {
     current.cublas.close();
     driver.destroyStream(current.stream);
     events.forEach(driver::destroyEvent);
+    signals.forEach(HostSignal::close);
     for (long address : allocations) {
       driver.free(address);
     }
