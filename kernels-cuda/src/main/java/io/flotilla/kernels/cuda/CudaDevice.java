@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +36,7 @@ final class CudaDevice implements Device {
   private final Arena arena = Arena.ofShared();
   private final CudaSetup setup;
   private final int ordinal;
+  private final AtomicInteger sharers;
   private final String name;
   private final List<Long> allocations = new ArrayList<>();
   private final List<MemorySegment> hostMemory = new ArrayList<>();
@@ -45,7 +47,12 @@ final class CudaDevice implements Device {
   private @Nullable Opened opened;
   private @Nullable Thread entered;
 
-  CudaDevice(CudaSetup setup, int ordinal) {
+  /**
+   * @param sharers counts the devices that are open on the same GPU, this one from here on
+   */
+  CudaDevice(CudaSetup setup, int ordinal, AtomicInteger sharers) {
+    sharers.incrementAndGet();
+    this.sharers = sharers;
     this.setup = setup;
     this.ordinal = ordinal;
     this.name = "cuda:" + ordinal + " (" + setup.driver().deviceName(ordinal) + ")";
@@ -275,9 +282,9 @@ final class CudaDevice implements Device {
     return signal;
   }
 
-  /** Which of the driver's GPUs it is. */
-  int ordinal() {
-    return ordinal;
+  /** Whether its GPU is another device's of this process too. */
+  boolean isShared() {
+    return sharers.get() > 1;
   }
 
   /**
@@ -309,6 +316,7 @@ final class CudaDevice implements Device {
 
   @Override
   public void close() {
+    sharers.decrementAndGet();
     Opened current = opened;
     if (current == null) {
       arena.close();

@@ -36,7 +36,7 @@ final class CudaGroup {
     int size = devices.size();
     this.devices = devices;
     this.abort = abort;
-    this.ownGpus = devices.stream().map(CudaDevice::ordinal).distinct().count() == size;
+    this.ownGpus = devices.stream().noneMatch(CudaDevice::isShared);
     this.exchanges = new Long[size];
     long[] spins = new long[size];
     Arrays.fill(spins, SPIN_NANOS);
@@ -58,7 +58,10 @@ final class CudaGroup {
     return devices.get(rank);
   }
 
-  /** Whether no two ranks share a GPU. */
+  /**
+   * Whether no rank shares its GPU, also not with one outside the group: a kernel that waits may hold
+   * up what any other has enqueued there.
+   */
   boolean hasOwnGpus() {
     return ownGpus;
   }
