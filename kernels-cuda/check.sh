@@ -2,7 +2,8 @@
 # Runs the operations of this machine's GPU against the scalar ones and small models on it against
 # the CPU, then measures it, and prints all figures last. Lies in a bundle, beside shapes/ and
 # prompts.jsonl.
-# Usage: check.sh [SECTION...]: tests http context small mixtures large start kernels; all by default.
+# Usage: check.sh [SECTION...]: tests http context small mixtures large start kernels, all by default,
+# and pair, for two GPUs.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 export JAVA_HOME="$here/runtime"
@@ -135,12 +136,52 @@ kernels() {
   limited 120 "$flotilla" bench kernels >>"$table"
 }
 
+# throughput SECONDS LABEL SHAPE OPTIONS...: a row of the table, of a run without HTTP.
+throughput() {
+  seconds=$1
+  label=$2
+  shape=$3
+  shift 3
+  limited "$seconds" "$flotilla" bench throughput --model "$here/shapes/$shape" --device cuda \
+    --load-format dummy --tokenizer "$here/shapes/tokenizer" --dataset-name random "$@" |
+    sed -n "s|^\\(Throughput.*\\)\$|$shape, $label: \\1|p" >>"$table"
+}
+
+# Two GPUs and one in turns: short and long outputs of one sequence, many sequences, long prompts.
+# pair_of SHAPE OPTIONS-OF-TWO
+pair_of() {
+  for layout in "-tp 2 ${2-}" "-tp 1"; do
+    for length in 256 768; do
+      # shellcheck disable=SC2086 # Several options.
+      throughput 60 "$layout, 512/$length, 1 at a time" "$1" $layout --max-model-len 2048 \
+        --max-num-seqs 1 --num-prompts 1 --random-input-len 512 --random-output-len "$length"
+    done
+    # shellcheck disable=SC2086
+    throughput 90 "$layout, 256 x 512/256, 64 at a time" "$1" $layout --max-model-len 2048 \
+      --max-num-seqs 64 --max-num-batched-tokens 8192 --num-prompts 256 --random-input-len 512 \
+      --random-output-len 256
+    # shellcheck disable=SC2086
+    throughput 60 "$layout, 12 x 8000/1, 1 at a time" "$1" $layout --max-model-len 8448 \
+      --max-num-seqs 1 --max-num-batched-tokens 8192 --num-prompts 12 --random-input-len 8000 \
+      --random-output-len 1
+  done
+}
+
+pair() {
+  limited 60 "$here/runtime/bin/java" -Xmx4g --add-modules jdk.incubator.vector \
+    --enable-native-access=ALL-UNNAMED \
+    -cp "$here/check/classes:$here/flotilla/lib/*:$here/check/*" \
+    io.flotilla.kernels.cuda.PeerTimes 0 1 >>"$table"
+  pair_of qwen3-8b
+  pair_of qwen3-30b-a3b --enable-expert-parallel
+}
+
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$table" || true
 "$flotilla" doctor --device cuda
 [ $# -gt 0 ] || set -- tests http context small mixtures large start kernels
 for section in "$@"; do
   case $section in
-    tests | http | context | small | mixtures | large | start | kernels) "$section" ;;
+    tests | http | context | small | mixtures | large | start | kernels | pair) "$section" ;;
     *)
       echo "check.sh: no section $section" >&2
       exit 2

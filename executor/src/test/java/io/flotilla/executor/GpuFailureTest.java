@@ -59,8 +59,8 @@ class GpuFailureTest {
   }
 
   /**
-   * Rank 1 is slow in its first MLP, so that the watchdog sees a step, and has a fault in the second
-   * of the second step, when rank 0 has all of that step on its GPU.
+   * Rank 1 is slow in its first MLP, so that the watchdog sees a step, and has a fault in the
+   * second of the second step, when rank 0 has all of that step on its GPU.
    */
   private LocalExecutor start(TinyModel model, Runnable fault) {
     Optional<String> obstacle = provider.obstacle();

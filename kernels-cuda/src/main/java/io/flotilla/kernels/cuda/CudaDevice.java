@@ -288,21 +288,25 @@ final class CudaDevice implements Device {
   }
 
   /**
-   * Lets this device read another's memory.
+   * Refuses a device whose memory this one cannot read.
    *
-   * @throws IllegalArgumentException when the hardware cannot
+   * @throws IllegalArgumentException naming both
    */
+  void requireReach(CudaDevice peer) {
+    if (peer.ordinal != ordinal && !setup.driver().canReach(ordinal, peer.ordinal)) {
+      throw new IllegalArgumentException(
+          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
+              .formatted(name, peer.name));
+    }
+  }
+
+  /** Lets this device read and write another's memory. */
   void reach(CudaDevice peer) {
     if (peer.ordinal == ordinal) {
       return;
     }
     opened();
     Driver driver = setup.driver();
-    if (!driver.canReach(ordinal, peer.ordinal)) {
-      throw new IllegalArgumentException(
-          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
-              .formatted(name, peer.name));
-    }
     long context = driver.retainContext(peer.ordinal);
     driver.reach(context);
     driver.releaseContext(peer.ordinal);

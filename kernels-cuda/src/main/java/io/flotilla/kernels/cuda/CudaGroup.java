@@ -59,8 +59,8 @@ final class CudaGroup {
   }
 
   /**
-   * Whether no rank shares its GPU, also not with one outside the group: a kernel that waits may hold
-   * up what any other has enqueued there.
+   * Whether no rank shares its GPU, also not with one outside the group: a kernel that waits may
+   * hold up what any other has enqueued there.
    */
   boolean hasOwnGpus() {
     return ownGpus;
