@@ -79,6 +79,10 @@ final class PeerExchange {
     if (bytes % VECTOR_BYTES != 0) {
       throw new IllegalArgumentException("ranks sum multiples of 16 bytes, not " + tensor);
     }
+    if (bytes == 0) {
+      // A launch that waits for nobody would let this rank run ahead of what the others still read.
+      return;
+    }
     boolean narrow = tensor.type() == TensorType.BF16;
     peers().pointer(CudaBuffer.address(tensor));
     long packets = bytes / PUSHED_IN_PACKET;
