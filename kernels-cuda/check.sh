@@ -147,23 +147,13 @@ throughput() {
     sed -n "s|^\\(Throughput.*\\)\$|$shape, $label: \\1|p" >>"$table"
 }
 
-# Two GPUs and one in turns: short and long outputs of one sequence, many sequences, long prompts.
-# pair_of SHAPE OPTIONS-OF-TWO
-pair_of() {
-  for layout in "-tp 2 ${2-}" "-tp 1"; do
-    for length in 256 768; do
-      # shellcheck disable=SC2086 # Several options.
-      throughput 60 "$layout, 512/$length, 1 at a time" "$1" $layout --max-model-len 2048 \
-        --max-num-seqs 1 --num-prompts 1 --random-input-len 512 --random-output-len "$length"
-    done
-    # shellcheck disable=SC2086
-    throughput 90 "$layout, 256 x 512/256, 64 at a time" "$1" $layout --max-model-len 2048 \
-      --max-num-seqs 64 --max-num-batched-tokens 8192 --num-prompts 256 --random-input-len 512 \
-      --random-output-len 256
-    # shellcheck disable=SC2086
-    throughput 60 "$layout, 12 x 8000/1, 1 at a time" "$1" $layout --max-model-len 8448 \
-      --max-num-seqs 1 --max-num-batched-tokens 8192 --num-prompts 12 --random-input-len 8000 \
-      --random-output-len 1
+# Two GPUs, then one. in_turns SHAPE OPTIONS-OF-TWO COUNT IN OUT AT-ONCE
+in_turns() {
+  for layout in "-tp 2 $2" "-tp 1"; do
+    # shellcheck disable=SC2086 # Several options.
+    throughput 90 "$layout, $3 x $4/$5, $6 at a time" "$1" $layout --max-model-len 8448 \
+      --max-num-batched-tokens 8192 --max-num-seqs "$6" --num-prompts "$3" \
+      --random-input-len "$4" --random-output-len "$5"
   done
 }
 
@@ -172,8 +162,14 @@ pair() {
     --enable-native-access=ALL-UNNAMED \
     -cp "$here/check/classes:$here/flotilla/lib/*:$here/check/*" \
     io.flotilla.kernels.cuda.PeerTimes 0 1 >>"$table"
-  pair_of qwen3-8b
-  pair_of qwen3-30b-a3b --enable-expert-parallel
+  in_turns qwen3-8b "" 1 512 256 1
+  in_turns qwen3-8b "" 1 512 768 1
+  in_turns qwen3-8b "" 256 512 256 64
+  in_turns qwen3-8b "" 12 8000 1 1
+  in_turns qwen3-8b "" 200 512 1 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 1 512 256 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 1 512 768 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 360 185 256 180
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$table" || true
