@@ -28,6 +28,8 @@ struct Peers {
   int unused;
 };
 
+static_assert(sizeof(Exchange) == 20992 && sizeof(Peers) == 88, "PeerExchange lays them out");
+
 // The number of this launch. A block counts for those that this launch does not have, too.
 __device__ __forceinline__ uint32_t count_launch(const Peers& peers) {
   uint32_t* launches = peers.memory[peers.rank]->launches;
