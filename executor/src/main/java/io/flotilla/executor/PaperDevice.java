@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * A device of which only the sizes exist: it has no memory and computes nothing, but counts what it
@@ -129,6 +130,9 @@ final class PaperDevice implements Device {
   private record PaperStream(PaperRouting routing) implements Stream {
     @Override
     public void upload(MemorySegment from, Buffer to) {}
+
+    @Override
+    public void fill(Buffer to, Consumer<MemorySegment> values) {}
 
     @Override
     public void download(Buffer from, MemorySegment to) {

@@ -1,6 +1,8 @@
 package io.flotilla.kernels;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /**
  * An ordered queue of work on one device. Operations return when they are enqueued; what the host
@@ -12,6 +14,19 @@ public interface Stream extends AutoCloseable {
    * returned.
    */
   void upload(MemorySegment from, Buffer to);
+
+  /**
+   * Copies to the device what is computed in host memory of as many bytes, and waits for the copy.
+   * A stream that keeps nothing need not compute it.
+   */
+  default void fill(Buffer to, Consumer<MemorySegment> values) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(to.bytes(), Float.BYTES);
+      values.accept(host);
+      upload(host, to);
+      synchronize();
+    }
+  }
 
   /** Copies device memory to the host; the result is there once {@link #synchronize} returned. */
   void download(Buffer from, MemorySegment to);

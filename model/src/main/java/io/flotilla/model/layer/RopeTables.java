@@ -5,7 +5,6 @@ import io.flotilla.checkpoint.RopeScaling;
 import io.flotilla.kernels.RopeTable;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -23,11 +22,7 @@ public final class RopeTables {
         inverseFrequencies(config.headDim(), config.ropeTheta(), config.ropeScaling());
     float scale = attentionFactor(config.ropeScaling());
     Tensor angles = Tensor.allocate(loader.device(), TensorType.F32, positions, config.headDim());
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = arena.allocate(angles.buffer().bytes(), Float.BYTES);
-      fill(host, positions, frequencies, scale);
-      loader.upload(host, angles.buffer());
-    }
+    loader.fill(angles, host -> fill(host, positions, frequencies, scale));
     return new RopeTable(angles, config.ropeInterleaved());
   }
 

@@ -5,14 +5,12 @@ import io.flotilla.checkpoint.ElementType;
 import io.flotilla.checkpoint.RandomTensor;
 import io.flotilla.checkpoint.StoredTensor;
 import io.flotilla.checkpoint.WeightSource;
-import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -21,6 +19,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * Brings one rank's shard of the weights to its device. Matrices are kept as the device keeps them;
@@ -216,10 +215,9 @@ public final class ShardLoader {
     return widened;
   }
 
-  /** Copies host memory to the device and waits for the copy. */
-  void upload(MemorySegment from, Buffer to) {
-    stream.upload(from, to);
-    stream.synchronize();
+  /** Puts what is computed on the host into a tensor's memory. */
+  void fill(Tensor tensor, Consumer<MemorySegment> values) {
+    stream.fill(tensor.buffer(), values);
   }
 
   private static TensorType type(MatrixSource matrix) {
@@ -243,16 +241,16 @@ public final class ShardLoader {
   }
 
   private Tensor widen(StoredTensor stored, int from, int count) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment values = arena.allocate(ValueLayout.JAVA_FLOAT, count);
-      for (int i = 0; i < count; i++) {
-        values.setAtIndex(ValueLayout.JAVA_FLOAT, i, element(stored, from + i));
-      }
-      Tensor tensor = Tensor.allocate(device, TensorType.F32, 1, count);
-      upload(values, tensor.buffer());
-      widenedBytes += tensor.rowBytes();
-      return tensor;
-    }
+    Tensor tensor = Tensor.allocate(device, TensorType.F32, 1, count);
+    fill(
+        tensor,
+        values -> {
+          for (int i = 0; i < count; i++) {
+            values.setAtIndex(ValueLayout.JAVA_FLOAT, i, element(stored, from + i));
+          }
+        });
+    widenedBytes += tensor.rowBytes();
+    return tensor;
   }
 
   private static float element(StoredTensor stored, int index) {
