@@ -42,7 +42,7 @@ final class Rank implements AutoCloseable {
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
   private final StageClock clock = new StageClock(System::nanoTime);
-  private final Map<SingleRows, Activations> yielded = new HashMap<>();
+  private final Map<StepSize, Activations> yielded = new HashMap<>();
 
   /**
    * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
@@ -178,17 +178,22 @@ final class Rank implements AutoCloseable {
 
   private Activations forward(StepBatch.Uploaded rows) {
     Ids ids = new Ids(rows.ids());
-    if (!rows.single()) {
+    if (!rows.repeats()) {
       return model.forward(stream, ids, rows.rows(), caches);
     }
     AttentionBatch attention = rows.rows().own();
-    SingleRows key = new SingleRows(attention.rows(), attention.blockTables().columns());
+    StepSize key =
+        new StepSize(
+            attention.rows(),
+            attention.sequences(),
+            attention.prompts(),
+            attention.blockTables().columns());
     stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, rows.rows(), caches)));
     return Objects.requireNonNull(yielded.get(key));
   }
 
-  /** What tells one step of single rows from another: all else is in the same device memory. */
-  private record SingleRows(int rows, int columns) {}
+  /** What tells one step that is recorded from another: all else is in the same device memory. */
+  private record StepSize(int rows, int sequences, int prompts, int columns) {}
 
   /**
    * Runs a step to its end.
