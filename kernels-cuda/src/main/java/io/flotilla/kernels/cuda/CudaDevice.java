@@ -79,8 +79,7 @@ final class CudaDevice implements Device {
     CublasLt cublas = new CublasLt(driver, delay, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
     boolean hopper =
-        setup.warpgroups()
-            && driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
+        setup.warpgroups() && driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
         new CudaOps(
             launcher,
