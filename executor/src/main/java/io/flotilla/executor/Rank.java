@@ -44,7 +44,7 @@ final class Rank implements AutoCloseable {
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
   private final StageClock clock = new StageClock(System::nanoTime);
-  private final Map<SingleRows, Activations> yielded = new HashMap<>();
+  private final Map<StepSize, Activations> yielded = new HashMap<>();
 
   /**
    * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
@@ -181,17 +181,22 @@ final class Rank implements AutoCloseable {
   }
 
   private Activations forward(StageInput input, StepBatch.Uploaded rows) {
-    if (!rows.single() || !place.ranks().canRepeat()) {
+    if (!rows.repeats() || !place.ranks().canRepeat()) {
       return model.forward(stream, input, rows.rows(), caches);
     }
     AttentionBatch attention = rows.rows().own();
-    SingleRows key = new SingleRows(attention.rows(), attention.blockTables().columns());
+    StepSize key =
+        new StepSize(
+            attention.rows(),
+            attention.sequences(),
+            attention.prompts(),
+            attention.blockTables().columns());
     stream.repeat(key, () -> yielded.put(key, model.forward(stream, input, rows.rows(), caches)));
     return Objects.requireNonNull(yielded.get(key));
   }
 
-  /** What tells one step of single rows from another: all else is in the same device memory. */
-  private record SingleRows(int rows, int columns) {}
+  /** What tells one step that is recorded from another: all else is in the same device memory. */
+  private record StepSize(int rows, int sequences, int prompts, int columns) {}
 
   /**
    * Runs a step to its end.

@@ -20,10 +20,16 @@ final class StepBatch {
   private static final int PADDING = -1;
   private static final int LEAST_COLUMNS = 64;
 
+  /** Larger steps take so long that a device need not be spared the host's launches. */
+  private static final int MOST_REPEATED_ROWS = 512;
+
+  private static final int FEW_PROMPTS = 8;
+
   private final Device device;
   private final RowSplit split;
   private final int rank;
-  private final int mostPaddedRows;
+  private final int mostRows;
+  private final int mostSequences;
   private final int mostColumns;
   private final StagedIntegers ids;
   private final StagedIntegers rowSequences;
@@ -43,14 +49,15 @@ final class StepBatch {
    */
   StepBatch(Device device, Arena arena, ExecutorOptions options, RowSplit split, int rank) {
     int rows = options.maxBatchedTokens();
-    int sequences = options.maxSequences();
+    int sequences = device.paddedRows(options.maxSequences());
     int runs = split.mostRuns(sequences);
     int gathered = split.ranks() == 1 ? 0 : Math.multiplyExact(split.ranks(), rows);
     int tables = split.ranks() == 1 ? sequences : sequences + runs;
     this.device = device;
     this.split = split;
     this.rank = rank;
-    this.mostPaddedRows = Math.min(rows, sequences);
+    this.mostRows = rows;
+    this.mostSequences = sequences;
     this.mostColumns = options.blocksPerSequence();
     ids = new StagedIntegers(device, arena, rows);
     rowSequences = new StagedIntegers(device, arena, rows);
@@ -94,10 +101,15 @@ final class StepBatch {
         prompts += run.count() > 1 ? 1 : 0;
       }
     }
-    boolean single = split.ranks() == 1 && row == sequences.size();
-    int padded = single ? pad(row) : runs;
-    row += padded - runs;
-    firstRows.set(padded, row);
+    boolean repeats = split.ranks() == 1 && (row == runs || row <= MOST_REPEATED_ROWS);
+    int padded = runs;
+    if (repeats) {
+      padded = row == runs ? padSequences(row) : padMixed(row, runs);
+      prompts = prompts == 0 ? 0 : prompts <= FEW_PROMPTS ? FEW_PROMPTS : padded;
+      row = row == runs ? padded : paddedRows(row, mostRows);
+    } else {
+      firstRows.set(runs, row);
+    }
     AttentionBatch gathered = null;
     for (int index = 0; index < shared; index++) {
       slots[sequences.get(index).slot()].copyBlocks(blockTables, index * columns);
@@ -115,7 +127,7 @@ final class StepBatch {
             positions.upload(stream, 1, row),
             firstRows.upload(stream, 1, padded + 1),
             tables.sliceRows(shared, padded));
-    return new Uploaded(ids.upload(stream, 1, row), new StepRows(own, gathered), single);
+    return new Uploaded(ids.upload(stream, 1, row), new StepRows(own, gathered), repeats);
   }
 
   /** Where the rows of all ranks belong; this rank's own are stored already. */
@@ -166,21 +178,47 @@ final class StepBatch {
   }
 
   /** Adds sequences of one padding row each and returns how many sequences there are then. */
-  private int pad(int rows) {
-    int padded = Math.min(mostPaddedRows, device.paddedRows(rows));
+  private int padSequences(int rows) {
+    int padded = paddedRows(rows, Math.min(mostRows, mostSequences));
     for (int row = rows; row < padded; row++) {
       firstRows.set(row, row);
-      rowSequences.set(row, row);
-      positions.set(row, PADDING);
-      ids.set(row, 0);
+      padRow(row, row);
+    }
+    firstRows.set(padded, padded);
+    return padded;
+  }
+
+  /**
+   * Adds padding rows and sequences without rows to a step that holds prompts, and returns how many
+   * sequences there are then: fewer than rows, so that this stays a step that holds prompts.
+   */
+  private int padMixed(int rows, int sequences) {
+    int paddedRows = paddedRows(rows, mostRows);
+    int padded = paddedRows(sequences, Math.min(mostSequences, paddedRows - 1));
+    for (int row = rows; row < paddedRows; row++) {
+      padRow(row, 0);
+    }
+    for (int sequence = sequences; sequence <= padded; sequence++) {
+      firstRows.set(sequence, rows);
     }
     return padded;
+  }
+
+  private void padRow(int row, int sequence) {
+    rowSequences.set(row, sequence);
+    positions.set(row, PADDING);
+    ids.set(row, 0);
+  }
+
+  private int paddedRows(int count, int most) {
+    return Math.min(most, device.paddedRows(count));
   }
 
   /**
    * Ids, I32 {@code [1, rows]}, and where the rows belong.
    *
-   * @param single whether each sequence has one row; there may be padding then
+   * @param repeats whether steps of its sizes are few, each to be recorded; there may be padding
+   *     then
    */
-  record Uploaded(Tensor ids, StepRows rows, boolean single) {}
+  record Uploaded(Tensor ids, StepRows rows, boolean repeats) {}
 }

@@ -31,7 +31,7 @@ final class ReferenceSampling implements TokenSampling {
   /** Choices made so far. */
   int sampled;
 
-  /** A CPU device that samples. */
+  /** A CPU device that samples, and that pads rows as a GPU does. */
   Device on(Device cpu) {
     return (Device)
         Proxy.newProxyInstance(
@@ -40,6 +40,9 @@ final class ReferenceSampling implements TokenSampling {
             (_, method, arguments) -> {
               if (method.getName().equals("sampling")) {
                 return Optional.of(this);
+              }
+              if (method.getName().equals("paddedRows")) {
+                return ((int) arguments[0] + 3) / 4 * 4;
               }
               try {
                 return method.invoke(cpu, arguments);

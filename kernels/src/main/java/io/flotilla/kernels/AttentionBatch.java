@@ -9,7 +9,8 @@ package io.flotilla.kernels;
  * @param prompts of them those of several rows, at most
  * @param rowSequences {@code [1, rows]}: the index of each row's sequence
  * @param positions {@code [1, rows]}: each row's position in its sequence, from 0
- * @param firstRows {@code [1, sequences + 1]}: the first row of each sequence, then {@code rows}
+ * @param firstRows {@code [1, sequences + 1]}: the first row of each sequence, then the end of the
+ *     last one's; rows from there on are padding, at position -1
  * @param blockTables {@code [sequences, columns]}: the KV blocks of each sequence, in order
  */
 public record AttentionBatch(

@@ -56,9 +56,9 @@ public interface Device extends AutoCloseable {
   }
 
   /**
-   * Rows that a step of {@code rows} sequences of one token each is padded to, so that few records
-   * (see {@link Stream#repeat}) serve all steps. A padding row is a sequence of its own, at
-   * position -1: nothing is stored for it, and what it yields is never read.
+   * Rows, or sequences, that a small step of {@code rows} is padded to, so that few records (see
+   * {@link Stream#repeat}) serve all steps. A padding row is at position -1: nothing is stored for
+   * it, and what it yields is never read.
    */
   default int paddedRows(int rows) {
     return rows;

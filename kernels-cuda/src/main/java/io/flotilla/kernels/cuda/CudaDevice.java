@@ -86,7 +86,8 @@ final class CudaDevice implements Device {
             launcher.number(DELAY_CYCLES).launchAlone("delay", Launcher.Grid.of(1, 1), stream);
     CublasLt cublas = new CublasLt(driver, delay, setup.cublasLt(), workspace, arena);
     int multiprocessors = driver.attribute(ordinal, Driver.MULTIPROCESSORS);
-    boolean hopper = driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
+    boolean hopper =
+        setup.warpgroups() && driver.attribute(ordinal, Driver.COMPUTE_CAPABILITY_MAJOR) == HOPPER;
     Ops ops =
         new CudaOps(
             launcher,

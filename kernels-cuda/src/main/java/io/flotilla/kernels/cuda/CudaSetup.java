@@ -18,6 +18,9 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
   /** Set to false to make kernels wait for each other whole, to find a fault. */
   static final String OVERLAP_PROPERTY = "flotilla.cuda.overlap";
 
+  /** Set to false to run on Hopper what older GPUs run. */
+  static final String WARPGROUPS_PROPERTY = "flotilla.cuda.warpgroups";
+
   static final String NO_KERNELS =
       "this build has no CUDA kernels: install nvcc 13 (package cuda-nvcc-13-0) and build again";
   static final String NO_DEVICE =
@@ -44,6 +47,11 @@ record CudaSetup(Driver driver, NativeLibrary cublasLt, int devices, boolean ove
     }
     boolean overlap = !"false".equals(System.getProperty(OVERLAP_PROPERTY));
     return new CudaSetup(driver, openCublasLt(LibraryPaths.cublasLt()), devices, overlap);
+  }
+
+  /** Whether kernels for compute capability 9.0 may be used where they run. */
+  boolean warpgroups() {
+    return !"false".equals(System.getProperty(WARPGROUPS_PROPERTY));
   }
 
   static boolean hasKernels() {

@@ -181,7 +181,8 @@ class StubDriverTest {
       List<Long> used = new ArrayList<>();
       List<Long> delayed = new ArrayList<>();
       AlgorithmTrial trial = new AlgorithmTrial(driver, delayed::add, candidates, 3, 8);
-      for (int i = 0; i < 3 * AlgorithmTrial.ROUNDS + 1; i++) {
+      int tried = 3 * AlgorithmTrial.ROUNDS + 2 * AlgorithmTrial.FINAL_ROUNDS;
+      for (int i = 0; i < tried + 1; i++) {
         int status =
             trial.run(
                 0,
@@ -192,9 +193,13 @@ class StubDriverTest {
                 });
         assertThat(status).isZero();
       }
-      // The stub says that each stretch of time is shorter than the one before.
-      assertThat(used).startsWith(0L, 1L, 2L, 0L).endsWith(1L);
-      assertThat(delayed).hasSize(3 * AlgorithmTrial.ROUNDS);
+      // The stub says that each stretch of time is shorter than the one before: first the last that
+      // was not refused is the fastest, and then the other, as it comes after that.
+      assertThat(used.subList(0, 4 * AlgorithmTrial.ROUNDS)).endsWith(0L, 1L, 2L, 0L);
+      assertThat(used.subList(4 * AlgorithmTrial.ROUNDS, used.size()))
+          .startsWith(1L, 0L, 1L)
+          .endsWith(1L, 0L, 0L);
+      assertThat(delayed).hasSize(tried);
     }
   }
 
