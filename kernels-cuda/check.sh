@@ -2,7 +2,8 @@
 # Runs the operations of this machine's GPU against the scalar ones and small models on it against
 # the CPU, then measures it, and prints all figures last. Lies in a bundle, beside shapes/ and
 # prompts.jsonl.
-# Usage: check.sh [SECTION...]: tests http context small mixtures large start kernels; all by default.
+# Usage: check.sh [SECTION...]: tests http context small mixtures large start kernels, all by default,
+# and pair, for two GPUs.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd)
 export JAVA_HOME="$here/runtime"
@@ -33,6 +34,7 @@ tests() {
     -cp "$here/check/classes:$here/flotilla/lib/*:$here/check/*" \
     org.junit.platform.console.ConsoleLauncher execute \
     --select-package io.flotilla.kernels.cuda --select-class io.flotilla.executor.GpuLayoutTest \
+    --select-class io.flotilla.executor.GpuFailureTest \
     --details=summary --disable-banner --disable-ansi-colors
 }
 
@@ -134,12 +136,48 @@ kernels() {
   limited 120 "$flotilla" bench kernels >>"$table"
 }
 
+# throughput SECONDS LABEL SHAPE OPTIONS...: a row of the table, of a run without HTTP.
+throughput() {
+  seconds=$1
+  label=$2
+  shape=$3
+  shift 3
+  limited "$seconds" "$flotilla" bench throughput --model "$here/shapes/$shape" --device cuda \
+    --load-format dummy --tokenizer "$here/shapes/tokenizer" --dataset-name random "$@" |
+    sed -n "s|^\\(Throughput.*\\)\$|$shape, $label: \\1|p" >>"$table"
+}
+
+# Two GPUs, then one. in_turns SHAPE OPTIONS-OF-TWO COUNT IN OUT AT-ONCE
+in_turns() {
+  for layout in "-tp 2 $2" "-tp 1"; do
+    # shellcheck disable=SC2086 # Several options.
+    throughput 90 "$layout, $3 x $4/$5, $6 at a time" "$1" $layout --max-model-len 8448 \
+      --max-num-batched-tokens 8192 --max-num-seqs "$6" --num-prompts "$3" \
+      --random-input-len "$4" --random-output-len "$5"
+  done
+}
+
+pair() {
+  limited 60 "$here/runtime/bin/java" -Xmx4g --add-modules jdk.incubator.vector \
+    --enable-native-access=ALL-UNNAMED \
+    -cp "$here/check/classes:$here/flotilla/lib/*:$here/check/*" \
+    io.flotilla.kernels.cuda.PeerTimes 0 1 >>"$table"
+  in_turns qwen3-8b "" 1 512 256 1
+  in_turns qwen3-8b "" 1 512 768 1
+  in_turns qwen3-8b "" 256 512 256 64
+  in_turns qwen3-8b "" 12 8000 1 1
+  in_turns qwen3-8b "" 200 512 1 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 1 512 256 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 1 512 768 1
+  in_turns qwen3-30b-a3b --enable-expert-parallel 360 185 256 180
+}
+
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$table" || true
 "$flotilla" doctor --device cuda
 [ $# -gt 0 ] || set -- tests http context small mixtures large start kernels
 for section in "$@"; do
   case $section in
-    tests | http | context | small | mixtures | large | start | kernels) "$section" ;;
+    tests | http | context | small | mixtures | large | start | kernels | pair) "$section" ;;
     *)
       echo "check.sh: no section $section" >&2
       exit 2

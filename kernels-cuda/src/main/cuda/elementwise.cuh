@@ -226,6 +226,13 @@ extern "C" __global__ void sum_ranks(const __grid_constant__ RankParts args) {
   }
 }
 
+// Rows of some columns, without gaps, into a wider matrix.
+extern "C" __global__ void put_columns(const float* from, int columns, float* to, long stride) {
+  for (int i = threadIdx.x; i < columns; i += blockDim.x) {
+    to[blockIdx.x * stride + i] = from[(long)blockIdx.x * columns + i];
+  }
+}
+
 // Keeps the stream busy for so many cycles, so that what the host sends meanwhile runs without gaps.
 extern "C" __global__ void delay(int cycles) {
   long long start = clock64();

@@ -10,3 +10,4 @@
 #include "expert_products.cuh"
 #include "expert_hopper.cuh"
 #include "sampling.cuh"
+#include "peers.cuh"

@@ -52,30 +52,45 @@ struct sum {
   char *addresses[]; /* sources, then targets */
 };
 
-INLINE float *summand(const struct sum *s, int64_t index) {
-  return (float *)(s->addresses[index] + s->offset);
-}
+#define MOST_SUMMANDS 64
 
-void flotilla_sum(const struct sum *s) {
+/* A call with constants keeps all addresses in registers: a store might change them in memory. */
+INLINE void sum(const struct sum *s, const int64_t sources, const int64_t targets) {
+  float *at[2 * MOST_SUMMANDS];
+  for (int64_t i = 0; i < sources + targets; i++) {
+    at[i] = (float *)(s->addresses[i] + s->offset);
+  }
   int64_t whole = s->count / LANES * LANES;
-  int64_t all = s->sources + s->targets;
   for (int64_t i = 0; i < whole; i += LANES) {
-    lanes value = LOAD(summand(s, 0) + i);
-    for (int64_t source = 1; source < s->sources; source++) {
-      value = ADD(value, LOAD(summand(s, source) + i));
+    lanes value = LOAD(at[0] + i);
+#pragma GCC unroll 8
+    for (int64_t source = 1; source < sources; source++) {
+      value = ADD(value, LOAD(at[source] + i));
     }
-    for (int64_t target = s->sources; target < all; target++) {
-      STORE(summand(s, target) + i, value);
+#pragma GCC unroll 8
+    for (int64_t target = sources; target < sources + targets; target++) {
+      STORE(at[target] + i, value);
     }
   }
   for (int64_t i = whole; i < s->count; i++) {
-    float value = summand(s, 0)[i];
-    for (int64_t source = 1; source < s->sources; source++) {
-      value += summand(s, source)[i];
+    float value = at[0][i];
+    for (int64_t source = 1; source < sources; source++) {
+      value += at[source][i];
     }
-    for (int64_t target = s->sources; target < all; target++) {
-      summand(s, target)[i] = value;
+    for (int64_t target = sources; target < sources + targets; target++) {
+      at[target][i] = value;
     }
+  }
+}
+
+/* At most MOST_SUMMANDS sources, and as many targets. */
+void flotilla_sum(const struct sum *s) {
+  if (s->sources == 2 && s->targets == 2) {
+    sum(s, 2, 2);
+  } else if (s->sources == 4 && s->targets == 4) {
+    sum(s, 4, 4);
+  } else {
+    sum(s, s->sources, s->targets);
   }
 }
 

@@ -11,7 +11,6 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 import io.flotilla.kernels.TokenChoice;
 import io.flotilla.kernels.TokenSampling;
-import io.flotilla.model.CausalLm;
 import io.flotilla.model.StageInput.Activations;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -20,18 +19,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Samples on the device, so that the next step starts before the host has seen this one's tokens. A
- * sequence is sampled here for all its life, or by the host for all of it, as {@link
- * DeviceChoices#canChoose} says: whoever samples it counts its tokens.
+ * Samples on the device, so that the next step starts before the host has seen this one's tokens.
+ * Ranks that share a stage all choose, from the same logits, and so the same. A sequence is sampled
+ * here for all its life, or by the host for all of it, as {@link DeviceChoices#canChoose} says:
+ * whoever samples it counts its tokens.
  */
 final class DeviceSampling {
   private static final int UNKNOWN_TO_DEVICE = -1;
   private static final int REPORT_COLUMNS = 2 + 2 * TokenSampling.MOST_LIKELIEST;
 
-  private final CausalLm model;
+  private final WholeLogits logits;
   private final Stream stream;
   private final TokenSampling sampling;
-  private final int chunk;
   private final StagedIntegers rows;
   private final StagedIntegers sources;
   private final DeviceChoices choices;
@@ -42,22 +41,17 @@ final class DeviceSampling {
   private final List<MemorySegment> reportResults = new ArrayList<>();
   private int next;
 
-  /**
-   * @param chunk rows whose logits are held at once
-   */
   DeviceSampling(
-      CausalLm model,
+      WholeLogits logits,
       TokenSampling sampling,
       Device device,
       Stream stream,
       Arena arena,
-      ExecutorOptions options,
-      int chunk) {
+      ExecutorOptions options) {
     int slots = options.maxSequences();
-    this.model = model;
+    this.logits = logits;
     this.stream = stream;
     this.sampling = sampling;
-    this.chunk = chunk;
     this.rows = new StagedIntegers(device, arena, slots);
     this.sources = new StagedIntegers(device, arena, options.maxBatchedTokens());
     this.choices = new DeviceChoices(sampling, device, arena, slots);
@@ -75,7 +69,8 @@ final class DeviceSampling {
 
   /** Bytes on host and device. */
   long bytes() {
-    return rows.bytes()
+    return logits.bytes()
+        + rows.bytes()
         + sources.bytes()
         + choices.bytes()
         + (1 + StagedBytes.COPIES) * (samples.buffer().bytes() + reports.buffer().bytes())
@@ -166,13 +161,13 @@ final class DeviceSampling {
     Buffer described = choices.uploadRows(stream);
     Buffer edits = choices.uploadEdits(stream);
     long rowBytes = sampling.rowBytes();
-    for (int from = 0; from < count; from += chunk) {
-      int size = Math.min(chunk, count - from);
-      Tensor logits = model.logits(stream, activations, allRows.sliceColumns(from, size));
+    for (int from = 0; from < count; from += logits.rows()) {
+      int size = Math.min(logits.rows(), count - from);
+      Tensor whole = logits.compute(activations, allRows.sliceColumns(from, size));
       sampling.sample(
           stream,
           new TokenSampling.Rows(
-              logits,
+              whole,
               described.slice(from * rowBytes, size * rowBytes),
               edits,
               choices.any(TokenChoice::adjusts),

@@ -115,6 +115,16 @@ final class NodePipeline implements Collectives {
   }
 
   @Override
+  public boolean canRepeat() {
+    return false;
+  }
+
+  @Override
+  public void gatherColumns(Stream stream, Tensor mine, Tensor all, int first) {
+    throw notJoined();
+  }
+
+  @Override
   public void reduceScatter(Stream stream, Tensor all, Tensor mine) {
     throw notJoined();
   }

@@ -20,6 +20,16 @@ record PaperCollectives(int rank, int size, DoubleConsumer sent) implements Coll
   }
 
   @Override
+  public boolean canRepeat() {
+    return true;
+  }
+
+  @Override
+  public void gatherColumns(Stream stream, Tensor mine, Tensor all, int first) {
+    sent.accept((double) (size - 1) * mine.rows() * mine.rowBytes());
+  }
+
+  @Override
   public void reduceScatter(Stream stream, Tensor all, Tensor mine) {
     sent.accept(others() * all.rows() * all.rowBytes());
   }

@@ -23,6 +23,16 @@ record PendingStep(Mark mark, Supplier<@Nullable StepResult> collect) {
     return new PendingStep(Mark.PASSED, () -> result);
   }
 
+  /** This step on a rank that does not answer. */
+  PendingStep unanswered() {
+    return new PendingStep(
+        mark,
+        () -> {
+          StepResult _ = collect.get();
+          return null;
+        });
+  }
+
   /** This step with the results of its other sequences. */
   PendingStep with(StepPlan plan, StepResult others) {
     return new PendingStep(mark, () -> joined(plan, Objects.requireNonNull(collect.get()), others));

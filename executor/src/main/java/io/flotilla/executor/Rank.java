@@ -7,6 +7,7 @@ import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.TokenSampling;
 import io.flotilla.model.Architectures;
 import io.flotilla.model.CausalLm;
 import io.flotilla.model.ModelLimits;
@@ -20,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -42,7 +44,9 @@ final class Rank implements AutoCloseable {
   private final @Nullable DeviceSampling sampling;
   private final MemoryPlan memory;
   private final StageClock clock = new StageClock(System::nanoTime);
-  private final Map<StepSize, Activations> yielded = new HashMap<>();
+
+  /** What steps of so many rows yield: the same memory, whatever else they differ in. */
+  private final Map<Integer, Activations> yielded = new HashMap<>();
 
   /**
    * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
@@ -102,16 +106,7 @@ final class Rank implements AutoCloseable {
                 options,
                 scored)
             : null;
-    this.sampling =
-        options.topology().ranksPerReplica() > 1
-            ? null
-            : device
-                .sampling()
-                .map(
-                    tokens ->
-                        new DeviceSampling(
-                            model, tokens, device, stream, arena, options, limits.maxLogitRows()))
-                .orElse(null);
+    this.sampling = sampling(options, limits.maxLogitRows(), arena);
     this.memory =
         new MemoryPlan(
             loader.mappedBytes(),
@@ -124,6 +119,16 @@ final class Rank implements AutoCloseable {
             place.slice().layers() * device.kvBlockBytes(model.attention(), options.blockSize()),
             kvBlocks,
             options);
+  }
+
+  /** Sampling on the device, which needs all of a step's rows and the whole model in one stage. */
+  private @Nullable DeviceSampling sampling(ExecutorOptions options, int logitRows, Arena arena) {
+    Optional<TokenSampling> found = device.sampling();
+    if (found.isEmpty() || place.stages() > 1 || place.ranks().context().size() > 1) {
+      return null;
+    }
+    WholeLogits logits = new WholeLogits(model, place.ranks().all(), device, stream, logitRows);
+    return new DeviceSampling(logits, found.get(), device, stream, arena, options);
   }
 
   MemoryPlan memory() {
@@ -162,8 +167,9 @@ final class Rank implements AutoCloseable {
     }
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     tokens.takeLast(plan, slots, rows.ids());
-    Activations activations = forward(rows);
-    PendingStep started = tokens.sample(plan, slots, activations);
+    Activations activations = forward(new Ids(rows.ids()), rows);
+    PendingStep sampled = tokens.sample(plan, slots, activations);
+    PendingStep started = place.answers() ? sampled : sampled.unanswered();
     boolean wholly =
         plan.sequences().stream()
             .allMatch(step -> DeviceChoices.canChoose(slots[step.slot()].sampling()));
@@ -173,23 +179,21 @@ final class Rank implements AutoCloseable {
     StepResult scored =
         Objects.requireNonNull(scoring)
             .score(plan, slots, activations, slot -> !DeviceChoices.canChoose(slot.sampling()));
-    return started.with(plan, scored);
+    return place.answers() ? started.with(plan, scored) : started;
   }
 
-  private Activations forward(StepBatch.Uploaded rows) {
-    Ids ids = new Ids(rows.ids());
-    if (!rows.repeats()) {
-      return model.forward(stream, ids, rows.rows(), caches);
+  private Activations forward(StageInput input, StepBatch.Uploaded rows) {
+    if (!rows.repeats() || !place.ranks().canRepeat()) {
+      return model.forward(stream, input, rows.rows(), caches);
     }
     AttentionBatch attention = rows.rows().own();
-    StepSize key =
+    int count = attention.rows();
+    StepSize size =
         new StepSize(
-            attention.rows(),
-            attention.sequences(),
-            attention.prompts(),
-            attention.blockTables().columns());
-    stream.repeat(key, () -> yielded.put(key, model.forward(stream, ids, rows.rows(), caches)));
-    return Objects.requireNonNull(yielded.get(key));
+            count, attention.sequences(), attention.prompts(), attention.blockTables().columns());
+    stream.repeat(
+        size, () -> yielded.put(count, model.forward(stream, input, rows.rows(), caches)));
+    return Objects.requireNonNull(yielded.get(count));
   }
 
   /** What tells one step that is recorded from another: all else is in the same device memory. */
@@ -216,7 +220,7 @@ final class Rank implements AutoCloseable {
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     StageInput input =
         place.isFirstStage() ? new Ids(rows.ids()) : receive(rows.rows().own().rows());
-    Activations activations = model.forward(stream, input, rows.rows(), caches);
+    Activations activations = forward(input, rows);
     if (expectsSamples) {
       sampleReturn.expect(plan, slots);
     }

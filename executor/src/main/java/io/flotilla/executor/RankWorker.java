@@ -159,7 +159,11 @@ final class RankWorker {
     oldest.mark().await();
     StepResult result = oldest.collect().get();
     Run run = started.remove();
-    if (result != null) {
+    Throwable cause = failure.cause();
+    if (cause != null) {
+      // The device's waits end then too, and what it computed is worth nothing.
+      run.result.completeExceptionally(cause);
+    } else if (result != null) {
       run.result.complete(result);
     }
   }

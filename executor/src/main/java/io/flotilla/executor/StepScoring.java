@@ -72,10 +72,15 @@ final class StepScoring {
                 ranks.context(), split, device, stream, arena, chunk, hiddenSize);
   }
 
-  /** Rows whose logits are held at once. */
+  /** Rows whose logits are held at once: where the device samples, whole ones beside the parts. */
   static int rowsAtOnce(ExecutorOptions options, int vocabularySize, Device device) {
-    long bytes = device.sampling().isPresent() ? LOGIT_BYTES_WHERE_SAMPLED : LOGIT_BYTES;
-    long fitting = bytes / ((long) vocabularySize * Float.BYTES);
+    boolean samples = device.sampling().isPresent();
+    int ranks = options.topology().ranksPerReplica() / options.topology().pipeline();
+    long columns = vocabularySize;
+    if (samples && ranks > 1) {
+      columns += Math.ceilDiv(vocabularySize, ranks);
+    }
+    long fitting = (samples ? LOGIT_BYTES_WHERE_SAMPLED : LOGIT_BYTES) / (columns * Float.BYTES);
     return Math.clamp(fitting, 1, options.maxBatchedTokens());
   }
 

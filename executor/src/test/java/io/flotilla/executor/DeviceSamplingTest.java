@@ -6,7 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 import io.flotilla.executor.StepDriver.Generated;
 import io.flotilla.executor.StepDriver.Request;
 import io.flotilla.executor.StepResult.Sample;
-import io.flotilla.kernels.cpu.CpuDevice;
+import io.flotilla.kernels.Device;
+import io.flotilla.kernels.Interconnect;
+import io.flotilla.kernels.cpu.CpuInterconnect;
 import io.flotilla.model.sampling.SamplingParameters;
 import io.flotilla.model.sampling.TokenLogprobs;
 import java.util.ArrayList;
@@ -14,9 +16,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A device that samples yields what the host would have sampled, in any company. */
 class DeviceSamplingTest {
@@ -25,32 +28,44 @@ class DeviceSamplingTest {
 
   private final OpenModel model = OpenModel.open("tiny-qwen3");
 
-  private LocalExecutor start(io.flotilla.kernels.Device device) {
+  private LocalExecutor start(int tensor, UnaryOperator<Device> use) {
     ExecutorOptions options =
         new ExecutorOptions(
-            Topology.SINGLE,
+            new Topology(1, 1, tensor, 1, 1, false),
             TinyModel.MAX_LENGTH,
             SLOTS,
             TinyModel.MAX_ROWS,
             64L << 20,
             TinyModel.BLOCK_SIZE);
-    return LocalExecutor.start(options, model.config(), model.weights(), device);
+    List<Device> devices = TinyModel.devices(options.topology());
+    Interconnect interconnect =
+        (_, messages, abort) -> new CpuInterconnect().connect(devices, messages, abort);
+    List<Device> used = devices.stream().map(use).toList();
+    return LocalExecutor.start(options, model.config(), model.weights(), used, interconnect);
   }
 
   @ParameterizedTest
-  @ValueSource(longs = {1, 2, 3, 4})
-  void choosesAsTheHostDoes(long seed) {
+  @CsvSource({"1, 1", "2, 1", "3, 1", "4, 1", "1, 2", "2, 2"})
+  void choosesAsTheHostDoes(long seed, int tensor) {
     List<Request> requests = requests(new Random(seed));
-    ReferenceSampling sampling = new ReferenceSampling();
+    List<ReferenceSampling> samplings = new ArrayList<>();
     List<Generated> onHost;
     List<Generated> onDevice;
-    try (LocalExecutor executor = start(CpuDevice.open(1))) {
+    try (LocalExecutor executor = start(tensor, UnaryOperator.identity())) {
       onHost = StepDriver.run(executor, requests, seed);
     }
-    try (LocalExecutor executor = start(sampling.on(CpuDevice.open(1)))) {
+    UnaryOperator<Device> use =
+        device -> {
+          samplings.add(new ReferenceSampling());
+          return samplings.getLast().on(device);
+        };
+    try (LocalExecutor executor = start(tensor, use)) {
       onDevice = StepDriver.run(executor, requests, seed);
     }
-    assertThat(sampling.sampled).isPositive();
+    // All ranks that share a stage choose.
+    int sampled = samplings.getFirst().sampled;
+    assertThat(sampled).isPositive();
+    assertThat(samplings).hasSize(tensor).allMatch(sampling -> sampling.sampled == sampled);
     for (int i = 0; i < requests.size(); i++) {
       SamplingParameters parameters = requests.get(i).sampling();
       assertThat(onDevice.get(i).tokens())

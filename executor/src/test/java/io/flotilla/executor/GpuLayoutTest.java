@@ -10,6 +10,7 @@ import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.RopeScaling;
 import io.flotilla.executor.StepDriver.Generated;
 import io.flotilla.executor.StepDriver.Request;
+import io.flotilla.executor.wire.NodeLinks;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.cuda.CudaDeviceProvider;
 import io.flotilla.model.sampling.SamplingParameters;
@@ -20,8 +21,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -81,7 +84,8 @@ class GpuLayoutTest {
       List<Generated> actual = StepDriver.run(gpu, requests(config, true), 2);
       compareLogits(name, config, expected, actual);
       compareTokens(name, expected, actual);
-      // Plain ones: sampled on the device, in recorded steps, where one rank has it all.
+      // Plain ones: sampled on the device where stages are whole, in recorded steps where ranks
+      // that split a layer have a GPU each.
       compareTokens(name, expected, StepDriver.run(gpu, requests(config, false), 3));
       compareTokens(name, expected, StepDriver.run(gpu, requests(config, false), 4));
     }
@@ -100,7 +104,47 @@ class GpuLayoutTest {
     return devices;
   }
 
-  private static ModelConfig config(String architecture) {
+  /** Two nodes, in one process here, that reach each other through host memory and a socket. */
+  @Test
+  void givesTheTokensOfTheCpuOnTwoNodes() {
+    Optional<String> obstacle = provider.obstacle();
+    assumeTrue(obstacle.isEmpty(), () -> "needs a GPU: " + obstacle.orElse(""));
+    ModelConfig config = config("Qwen3ForCausalLM");
+    ExecutorOptions options = TinyModel.options(1, 2, List.of());
+    List<NodeLinks> links = NodeCluster.join(2);
+    try (TinyModel model =
+            new TinyModel("nodes", config, new DummyWeights(config, ElementType.BF16, 11));
+        LocalExecutor cpu = model.start(1, 1)) {
+      List<CompletableFuture<LocalExecutor>> nodes =
+          links.stream()
+              .map(
+                  link ->
+                      NodeCluster.async(
+                          () ->
+                              LocalExecutor.start(
+                                  options,
+                                  config,
+                                  model.weights(),
+                                  devices("0"),
+                                  provider.interconnect(),
+                                  link)))
+              .toList();
+      try (LocalExecutor second = nodes.getLast().join();
+          LocalExecutor first = nodes.getFirst().join()) {
+        List<Generated> expected = StepDriver.run(cpu, requests(config, true), 1);
+        compareLogits("two nodes", config, expected, run(first, config, true, 2));
+        compareTokens("two nodes", expected, run(first, config, false, 3));
+        assertThat(second.failure()).isNull();
+      }
+    }
+  }
+
+  private static List<Generated> run(
+      LocalExecutor executor, ModelConfig config, boolean scored, long seed) {
+    return StepDriver.run(executor, requests(config, scored), seed);
+  }
+
+  static ModelConfig config(String architecture) {
     boolean mixture = architecture.contains("Mo") || architecture.startsWith("Mixtral");
     ExpertConfig experts =
         architecture.startsWith("Mixtral")

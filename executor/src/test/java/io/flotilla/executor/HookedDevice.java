@@ -4,12 +4,19 @@ import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.MatrixSource;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.Tensor;
+import io.flotilla.kernels.TensorType;
+import io.flotilla.kernels.TokenSampling;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
+import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /** A device on which something happens before operations: it waits, or it breaks. */
@@ -47,6 +54,41 @@ final class HookedDevice implements Device {
   @Override
   public Buffer map(MemorySegment host) {
     return inner.map(host);
+  }
+
+  @Override
+  public List<Tensor> load(List<MatrixSource> matrices) {
+    return inner.load(matrices);
+  }
+
+  @Override
+  public boolean makesRandom() {
+    return inner.makesRandom();
+  }
+
+  @Override
+  public TensorType activationType() {
+    return inner.activationType();
+  }
+
+  @Override
+  public int paddedRows(int rows) {
+    return inner.paddedRows(rows);
+  }
+
+  @Override
+  public MemorySegment allocateHost(Arena arena, long bytes) {
+    return inner.allocateHost(arena, bytes);
+  }
+
+  @Override
+  public Optional<TokenSampling> sampling() {
+    return inner.sampling();
+  }
+
+  @Override
+  public void attach() {
+    inner.attach();
   }
 
   @Override

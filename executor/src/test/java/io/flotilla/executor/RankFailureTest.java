@@ -41,13 +41,26 @@ class RankFailureTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1,0", "2,1,1", "4,1,2", "1,2,0", "1,2,1", "2,2,3", "2,4,5", "8,1,7"})
-  void aRankThatThrowsFailsTheReplicaWithItsCause(int tensor, int pipeline, int rank) {
+  @CsvSource({
+    "1,1,1,1,0",
+    "2,1,1,1,1",
+    "4,1,1,1,2",
+    "1,2,1,1,0",
+    "1,2,1,1,1",
+    "2,2,1,1,3",
+    "2,4,1,1,5",
+    "8,1,1,1,7",
+    "1,1,2,1,1",
+    "2,1,2,1,2",
+    "1,2,2,1,3",
+    "8,1,1,2,5"
+  })
+  void aRankThatThrowsFailsTheReplicaWithItsCause(
+      int tensor, int pipeline, int prefillContext, int decodeContext, int rank) {
     IllegalStateException cause = new IllegalStateException("the device is on fire");
     try (LocalExecutor executor =
         start(
-            tensor,
-            pipeline,
+            new Topology(1, pipeline, tensor, prefillContext, decodeContext, false),
             rank,
             () -> {
               throw cause;
@@ -61,9 +74,20 @@ class RankFailureTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"2,1,0", "2,1,1", "1,2,0", "1,2,1", "2,2,2"})
-  void aRankThatHangsFailsTheReplicaAndIsNamed(int tensor, int pipeline, int rank) {
-    try (LocalExecutor executor = start(tensor, pipeline, rank, this::hang)) {
+  @CsvSource({
+    "2,1,1,1,0",
+    "2,1,1,1,1",
+    "1,2,1,1,0",
+    "1,2,1,1,1",
+    "2,2,1,1,2",
+    "1,1,2,1,0",
+    "1,1,2,1,1",
+    "8,1,1,2,3"
+  })
+  void aRankThatHangsFailsTheReplicaAndIsNamed(
+      int tensor, int pipeline, int prefillContext, int decodeContext, int rank) {
+    Topology topology = new Topology(1, pipeline, tensor, prefillContext, decodeContext, false);
+    try (LocalExecutor executor = start(topology, rank, this::hang)) {
       assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1))
           .hasCauseInstanceOf(StepTimeoutException.class)
           .hasMessageContaining("rank-" + rank + " made no progress for");
@@ -97,7 +121,7 @@ class RankFailureTest {
 
   @Test
   void ranksSumAfterEmbeddingAttentionAndMlpAlone() {
-    try (LocalExecutor executor = start(2, 1, 0, () -> {})) {
+    try (LocalExecutor executor = start(new Topology(1, 1, 2, 1, 1, false), 0, () -> {})) {
       StepPlan.Admission admission =
           new StepPlan.Admission(new int[] {1, 2, 3}, 3, SamplingParameters.greedy());
       executor
@@ -121,9 +145,9 @@ class RankFailureTest {
    * One rank does something in its 40th MLP, when every rank has run a step, and the watchdog, for
    * which its 20th is slow, has seen one.
    */
-  private LocalExecutor start(int tensor, int pipeline, int rank, Runnable fault) {
+  private LocalExecutor start(Topology topology, int rank, Runnable fault) {
     List<Device> devices = new ArrayList<>();
-    ExecutorOptions options = TinyModel.options(tensor, pipeline, List.of());
+    ExecutorOptions options = TinyModel.options(topology, List.of());
     for (Device device : TinyModel.devices(options.topology())) {
       AtomicInteger calls = new AtomicInteger();
       boolean faulty = devices.size() == rank;

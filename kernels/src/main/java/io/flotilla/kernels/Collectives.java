@@ -38,6 +38,21 @@ public interface Collectives {
   void allGather(Stream stream, Buffer mine, Buffer all);
 
   /**
+   * Whether {@link #allReduce} and {@link #gatherColumns} may be part of work that {@link
+   * Stream#repeat} records. All ranks say the same.
+   */
+  boolean canRepeat();
+
+  /**
+   * Puts the ranks' columns next to each other, on every rank.
+   *
+   * @param mine F32, without gaps
+   * @param all F32, as many rows; the columns of all ranks
+   * @param first where this rank's are among them
+   */
+  void gatherColumns(Stream stream, Tensor mine, Tensor all, int first);
+
+  /**
    * Gives each rank its part of the sum over ranks.
    *
    * @param all F32, without gaps; its rows are those of rank 0, then those of rank 1 ...

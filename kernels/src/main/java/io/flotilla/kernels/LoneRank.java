@@ -21,6 +21,16 @@ final class LoneRank implements Collectives {
   }
 
   @Override
+  public boolean canRepeat() {
+    return true;
+  }
+
+  @Override
+  public void gatherColumns(Stream stream, Tensor mine, Tensor all, int first) {
+    throw alone();
+  }
+
+  @Override
   public void reduceScatter(Stream stream, Tensor all, Tensor mine) {
     throw alone();
   }

@@ -10,19 +10,22 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 import io.flotilla.kernels.cuda.CudaGroup.Part;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Ranks that are threads of one process and read each other's device memory, ordered by events, so
- * that nothing on a device spins and ranks may share one. In each exchange a rank's stream copies
- * its part aside and records an event; the threads meet; each stream then waits for all events and
- * reads all parts, in the order of ranks. A part stays until all have met twice more: what follows
- * the next exchange's events follows every read of this one.
+ * Ranks that are threads of one process and read each other's device memory. Where each has a GPU
+ * of its own, kernels exchange what every step needs, sums and columns, without the host: see
+ * {@link PeerExchange}. All else, and all of it where ranks share a GPU, is ordered by events, so
+ * that nothing on a device spins. In each such exchange a rank's stream copies its part aside and
+ * records an event; the threads meet; each stream then waits for all events and reads all parts, in
+ * the order of ranks. A part stays until all have met twice more: what follows the next exchange's
+ * events follows every read of this one.
  */
 final class CudaCollectives implements Collectives {
   static final int MOST_RANKS = 8;
 
   private static final long LEAST_STAGING = 1 << 20;
-  private static final long[] NO_PARTS = {};
+  private static final long[] NO_SIZES = {};
   private static final int THREADS = 256;
   private static final int MOST_BLOCKS = 512;
   private static final int VECTOR = 8;
@@ -32,6 +35,7 @@ final class CudaCollectives implements Collectives {
   private final long[] staging = new long[2];
   private final long[] stagingBytes = new long[2];
   private final long[] events = new long[2];
+  private volatile @Nullable PeerExchange peers;
   private boolean joined;
   private long meetings;
   private int half;
@@ -54,15 +58,61 @@ final class CudaCollectives implements Collectives {
   @Override
   public void allReduce(Stream stream, Tensor tensor) {
     long bytes = bytesWithoutGaps(tensor);
-    int shown = show(stream, CudaBuffer.address(tensor), bytes, NO_PARTS);
+    if (group.hasOwnGpus()) {
+      peers().sum(stream, tensor);
+      return;
+    }
+    int shown = show(stream, CudaBuffer.address(tensor), bytes, NO_SIZES);
     sum(stream, shown, 0, tensor);
+  }
+
+  @Override
+  public boolean canRepeat() {
+    return group.hasOwnGpus();
+  }
+
+  @Override
+  public void gatherColumns(Stream stream, Tensor mine, Tensor all, int first) {
+    long bytes = bytesWithoutGaps(mine);
+    if (group.hasOwnGpus()) {
+      peers().gatherColumns(stream, mine, all, first);
+      return;
+    }
+    long[] columns = {first, mine.columns()};
+    int shown = show(stream, CudaBuffer.address(mine), bytes, columns);
+    for (int peer = 0; peer < size(); peer++) {
+      Part part = group.part(shown, peer);
+      group
+          .device(rank)
+          .launcher()
+          .pointer(part.address())
+          .number((int) part.sizes()[1])
+          .pointer(CudaBuffer.address(all) + Float.BYTES * part.sizes()[0])
+          .number((long) all.stride())
+          .launchAlone(
+              "put_columns", Launcher.Grid.of(mine.rows(), THREADS), CudaStream.handle(stream));
+    }
+  }
+
+  /** The exchange by kernels; all ranks come here first in the same operation. */
+  private PeerExchange peers() {
+    PeerExchange found = peers;
+    if (found == null) {
+      join();
+      found = new PeerExchange(group.device(rank), rank, size(), group.abort());
+      group.publishExchange(rank, found.address());
+      group.meetings().meet(rank, ++meetings);
+      found.connect(group.exchanges());
+      peers = found;
+    }
+    return found;
   }
 
   @Override
   public void allGather(Stream stream, Buffer mine, Buffer all) {
     long bytes = mine.bytes();
     requireLength(all, bytes * size());
-    int shown = show(stream, CudaBuffer.address(mine), bytes, NO_PARTS);
+    int shown = show(stream, CudaBuffer.address(mine), bytes, NO_SIZES);
     for (int peer = 0; peer < size(); peer++) {
       copy(
           stream, group.part(shown, peer).address(), CudaBuffer.address(all) + peer * bytes, bytes);
@@ -77,7 +127,7 @@ final class CudaCollectives implements Collectives {
       throw new IllegalArgumentException(
           "%s is not %s for each of %d ranks".formatted(all, mine, size()));
     }
-    int shown = show(stream, CudaBuffer.address(all), bytes, NO_PARTS);
+    int shown = show(stream, CudaBuffer.address(all), bytes, NO_SIZES);
     sum(stream, shown, part * rank, mine);
   }
 
@@ -88,7 +138,7 @@ final class CudaCollectives implements Collectives {
     long place = CudaBuffer.address(to);
     for (int peer = 0; peer < size(); peer++) {
       Part part = group.part(shown, peer);
-      long[] sent = part.sentBytes();
+      long[] sent = part.sizes();
       if (sent[rank] != receivedBytes[peer]) {
         throw new IllegalStateException(
             "rank %d sends %d bytes where %d were expected"
@@ -106,7 +156,7 @@ final class CudaCollectives implements Collectives {
   @Override
   public void broadcast(Stream stream, Buffer buffer, int root) {
     long address = CudaBuffer.address(buffer);
-    int shown = show(stream, address, rank == root ? buffer.bytes() : 0, NO_PARTS);
+    int shown = show(stream, address, rank == root ? buffer.bytes() : 0, NO_SIZES);
     if (rank != root) {
       copy(stream, group.part(shown, root).address(), address, buffer.bytes());
     }
@@ -126,7 +176,8 @@ final class CudaCollectives implements Collectives {
 
   @Override
   public boolean isWaiting() {
-    return group.meetings().isWaiting(rank);
+    PeerExchange exchange = peers;
+    return group.meetings().isWaiting(rank) || (exchange != null && exchange.isWaiting());
   }
 
   private void join() {
@@ -143,7 +194,7 @@ final class CudaCollectives implements Collectives {
    *
    * @return the half of the group's parts that they are in
    */
-  private int show(Stream stream, long address, long bytes, long[] sentBytes) {
+  private int show(Stream stream, long address, long bytes, long[] sizes) {
     join();
     int shown = half;
     half = 1 - half;
@@ -152,7 +203,7 @@ final class CudaCollectives implements Collectives {
     copy(stream, address, staging[shown], bytes);
     Driver driver = group.device(rank).driver();
     driver.recordEvent(events[shown], handle);
-    group.publish(shown, rank, new Part(staging[shown], events[shown], sentBytes));
+    group.publish(shown, rank, new Part(staging[shown], events[shown], sizes));
     group.meetings().meet(rank, ++meetings);
     for (int peer = 0; peer < size(); peer++) {
       if (peer != rank) {

@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -35,16 +36,23 @@ final class CudaDevice implements Device {
   private final Arena arena = Arena.ofShared();
   private final CudaSetup setup;
   private final int ordinal;
+  private final AtomicInteger sharers;
   private final String name;
   private final List<Long> allocations = new ArrayList<>();
   private final List<MemorySegment> hostMemory = new ArrayList<>();
   private final List<Long> events = new ArrayList<>();
+  private final List<HostSignal> signals = new ArrayList<>();
   private final Map<Object, Tensor> loaded = new HashMap<>();
   private @Nullable PinnedRing ring;
   private @Nullable Opened opened;
   private @Nullable Thread entered;
 
-  CudaDevice(CudaSetup setup, int ordinal) {
+  /**
+   * @param sharers counts the devices that are open on the same GPU, this one from here on
+   */
+  CudaDevice(CudaSetup setup, int ordinal, AtomicInteger sharers) {
+    sharers.incrementAndGet();
+    this.sharers = sharers;
     this.setup = setup;
     this.ordinal = ordinal;
     this.name = "cuda:" + ordinal + " (" + setup.driver().deviceName(ordinal) + ")";
@@ -267,22 +275,39 @@ final class CudaDevice implements Device {
     return event;
   }
 
+  /** A signal that lives as long as the device. */
+  HostSignal openSignal() {
+    opened();
+    HostSignal signal = new HostSignal(setup.driver());
+    signals.add(signal);
+    return signal;
+  }
+
+  /** Whether its GPU is another device's of this process too. */
+  boolean isShared() {
+    return sharers.get() > 1;
+  }
+
   /**
-   * Lets this device read another's memory.
+   * Refuses a device whose memory this one cannot read.
    *
-   * @throws IllegalArgumentException when the hardware cannot
+   * @throws IllegalArgumentException naming both
    */
+  void requireReach(CudaDevice peer) {
+    if (peer.ordinal != ordinal && !setup.driver().canReach(ordinal, peer.ordinal)) {
+      throw new IllegalArgumentException(
+          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
+              .formatted(name, peer.name));
+    }
+  }
+
+  /** Lets this device read and write another's memory. */
   void reach(CudaDevice peer) {
     if (peer.ordinal == ordinal) {
       return;
     }
     opened();
     Driver driver = setup.driver();
-    if (!driver.canReach(ordinal, peer.ordinal)) {
-      throw new IllegalArgumentException(
-          "%s cannot read the memory of %s: choose GPUs that are linked with --device-ids"
-              .formatted(name, peer.name));
-    }
     long context = driver.retainContext(peer.ordinal);
     driver.reach(context);
     driver.releaseContext(peer.ordinal);
@@ -296,6 +321,7 @@ final class CudaDevice implements Device {
 
   @Override
   public void close() {
+    sharers.decrementAndGet();
     Opened current = opened;
     if (current == null) {
       arena.close();
@@ -307,6 +333,7 @@ final class CudaDevice implements Device {
     current.cublas.close();
     driver.destroyStream(current.stream);
     events.forEach(driver::destroyEvent);
+    signals.forEach(HostSignal::close);
     for (long address : allocations) {
       driver.free(address);
     }

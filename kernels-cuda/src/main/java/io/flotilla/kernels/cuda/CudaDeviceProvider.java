@@ -6,8 +6,11 @@ import io.flotilla.kernels.Finding;
 import io.flotilla.kernels.Interconnect;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -20,6 +23,7 @@ public final class CudaDeviceProvider implements DeviceProvider {
   /** Of NVIDIA's kernel module, and of the Windows Subsystem for Linux. */
   private static final List<String> CONTROL_DEVICES = List.of("/dev/nvidiactl", "/dev/dxg");
 
+  private final Map<Integer, AtomicInteger> sharers = new HashMap<>();
   private @Nullable CudaSetup setup;
 
   /** For {@link java.util.ServiceLoader}. */
@@ -69,7 +73,8 @@ public final class CudaDeviceProvider implements DeviceProvider {
         found.driver().path(),
         found.driver().version(),
         found.cublasLt().path());
-    return new CudaDevice(found, ordinal);
+    return new CudaDevice(
+        found, ordinal, sharers.computeIfAbsent(ordinal, _ -> new AtomicInteger()));
   }
 
   @Override

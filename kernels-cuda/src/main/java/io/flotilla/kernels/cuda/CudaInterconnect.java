@@ -20,6 +20,9 @@ final class CudaInterconnect implements Interconnect {
               .formatted(members.size(), CudaCollectives.MOST_RANKS));
     }
     List<CudaDevice> devices = members.stream().map(CudaDevice.class::cast).toList();
+    for (CudaDevice device : devices) {
+      devices.forEach(device::requireReach);
+    }
     CudaGroup group = new CudaGroup(devices, messages, abort);
     List<Collectives> sides = new ArrayList<>();
     for (int rank = 0; rank < devices.size(); rank++) {

@@ -4,7 +4,9 @@ import static io.flotilla.kernels.TensorType.BF16;
 import static io.flotilla.kernels.TensorType.F32;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.flotilla.kernels.AbortSignal;
@@ -21,6 +23,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -54,6 +57,96 @@ class CudaCollectivesTest {
             int total = ranks.size() * (ranks.size() + 1) / 2 * ranks.size();
             expect(stream, tensor, index -> total * (index % 8));
           }
+        });
+  }
+
+  /**
+   * Of sizes that are pushed, and of those that are summed where they lie; the same bits on every
+   * rank, and those that adding in the order of ranks gives.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,1"})
+  void sumsInTheOrderOfRanks(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          for (int columns : new int[] {8, 1000, 65_536, 262_144, 1_000_008}) {
+            Tensor tensor = Tensor.allocate(device, F32, 1, columns);
+            fill(stream, tensor, index -> value(ranks.rank(), index));
+            ranks.allReduce(stream, tensor);
+            expect(stream, tensor, index -> value(0, index) + value(1, index));
+          }
+        });
+  }
+
+  private static float value(int rank, int index) {
+    return (index * 31 % 1009 + 0.1f * rank) / (3 + rank);
+  }
+
+  /**
+   * Where each rank has a GPU, exchanges are recorded, and replayed while ranks come as they may.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,1"})
+  void repeatsRecordedExchanges(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          assertTrue(ranks.canRepeat());
+          Tensor small = Tensor.allocate(device, BF16, 1, 4096);
+          Tensor large = Tensor.allocate(device, BF16, 200, 4096);
+          Tensor mine = Tensor.allocate(device, F32, 3, 100 - ranks.rank());
+          Tensor all = Tensor.allocate(device, F32, 3, 199);
+          for (int round = 0; round < ROUNDS; round++) {
+            int number = round;
+            fill(stream, small, index -> (ranks.rank() + 1) * ((index + number) % 8));
+            fill(stream, large, index -> (ranks.rank() + 1) * ((index + number) % 16));
+            fill(stream, mine, index -> 1000 * ranks.rank() + number + index);
+            stream.repeat(
+                "exchanges",
+                () -> {
+                  ranks.allReduce(stream, small);
+                  ranks.allReduce(stream, large);
+                  ranks.gatherColumns(stream, mine, all, 100 * ranks.rank());
+                  ranks.allReduce(stream, small);
+                });
+            expect(stream, small, index -> 6 * ((index + number) % 8));
+            expect(stream, large, index -> 3 * ((index + number) % 16));
+            expectColumns(stream, all, 100, number);
+          }
+        });
+  }
+
+  /** Columns that the kernels copy one by one, and some that they copy by fours. */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,0,0", "0,1"})
+  void gathersColumns(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          for (int width : new int[] {2, 99, 128, 40_000}) {
+            boolean last = ranks.rank() == ranks.size() - 1;
+            int narrower = width % 4 == 0 ? 4 : 1;
+            Tensor mine = Tensor.allocate(device, F32, 3, last ? width - narrower : width);
+            Tensor all = Tensor.allocate(device, F32, 3, ranks.size() * width - narrower);
+            fill(stream, mine, index -> 1000 * ranks.rank() + 7 + index);
+            ranks.gatherColumns(stream, mine, all, ranks.rank() * width);
+            fill(stream, mine, _ -> -1);
+            expectColumns(stream, all, width, 7);
+          }
+        });
+  }
+
+  private static void expectColumns(Stream stream, Tensor all, int width, int number) {
+    int total = all.columns();
+    int least = (total - 1) / width * width;
+    expect(
+        stream,
+        all,
+        index -> {
+          int column = index % total;
+          int own = column < least ? width : total - least;
+          return 1000 * (column / width) + number + index / total * own + column % width;
         });
   }
 
@@ -154,6 +247,38 @@ class CudaCollectivesTest {
     assertInstanceOf(CollectiveAbortedException.class, thrown.getFirst());
   }
 
+  /** The kernel that waits for a rank that never comes says so, and ends with the signal. */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,1"})
+  void endsItsKernelsWaitsWhenAborted(String ids) {
+    AtomicBoolean waited = new AtomicBoolean();
+    CountDownLatch enqueued = new CountDownLatch(1);
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          Tensor small = Tensor.allocate(device, F32, 1, 8);
+          Tensor large = Tensor.allocate(device, F32, 1, 1 << 20);
+          ranks.allReduce(stream, small);
+          stream.synchronize();
+          if (ranks.rank() == 0) {
+            assertFalse(ranks.isWaiting());
+            ranks.allReduce(stream, small);
+            ranks.allReduce(stream, large);
+            ranks.gatherColumns(stream, small, large, 0);
+            enqueued.countDown();
+            while (!abort.isRaised()) {
+              waited.compareAndSet(false, ranks.isWaiting());
+            }
+            stream.synchronize();
+          } else {
+            enqueued.await();
+            Thread.sleep(100);
+            abort.raise();
+          }
+        });
+    assertTrue(waited.get());
+  }
+
   private void run(String ids, Work work) {
     List<Throwable> thrown = failures(ids, work);
     if (!thrown.isEmpty()) {
@@ -208,7 +333,7 @@ class CudaCollectivesTest {
   }
 
   private interface Values {
-    int at(int index);
+    float at(int index);
   }
 
   private static void fill(Stream stream, Tensor tensor, Values values) {

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.flotilla.kernels.AbortSignal;
+import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Finding;
 import java.io.IOException;
 import java.io.InputStream;
@@ -14,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,6 +99,37 @@ class StubDriverTest {
         .hasValue(
             "GPU 0 (Stub 0) has compute capability 7.5, Flotilla needs 8.0 (Ampere) or newer");
     assertThat(new CudaSetup(driver("hopper"), library, 1, true).obstacle(0)).isEmpty();
+  }
+
+  @Test
+  void refusesGpusThatCannotReadEachOther() throws Exception {
+    Path stub = build("unlinked");
+    NativeLibrary library = NativeLibrary.open("a driver", List.of(stub.toString()), "");
+    CudaSetup setup = new CudaSetup(new Driver(library), library, 2, true);
+    List<Device> devices =
+        List.of(
+            new CudaDevice(setup, 0, new AtomicInteger()),
+            new CudaDevice(setup, 1, new AtomicInteger()));
+    assertThatThrownBy(() -> new CudaInterconnect().connect(devices, 1, new AbortSignal()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "cuda:1 (Stub 1) cannot read the memory of cuda:0 (Stub 0): choose GPUs that are linked"
+                + " with --device-ids");
+  }
+
+  @Test
+  void seesRanksOutsideAGroupThatShareItsGpus() throws Exception {
+    Path stub = build("shared");
+    NativeLibrary library = NativeLibrary.open("a driver", List.of(stub.toString()), "");
+    CudaSetup setup = new CudaSetup(new Driver(library), library, 2, true);
+    AtomicInteger sharers = new AtomicInteger();
+    CudaDevice device = new CudaDevice(setup, 0, sharers);
+    List<CudaDevice> group = List.of(device, new CudaDevice(setup, 1, new AtomicInteger()));
+    assertThat(new CudaGroup(group, 1, new AbortSignal()).hasOwnGpus()).isTrue();
+    try (CudaDevice _ = new CudaDevice(setup, 0, sharers)) {
+      assertThat(new CudaGroup(group, 1, new AbortSignal()).hasOwnGpus()).isFalse();
+    }
+    assertThat(device.isShared()).isFalse();
   }
 
   @Test

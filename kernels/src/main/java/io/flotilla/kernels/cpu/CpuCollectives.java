@@ -86,6 +86,25 @@ final class CpuCollectives implements Collectives {
   }
 
   @Override
+  public boolean canRepeat() {
+    return true;
+  }
+
+  @Override
+  public void gatherColumns(Stream stream, Tensor mine, Tensor all, int first) {
+    long bytes = 4L * mine.columns();
+    long from = NativeMemory.address(mine);
+    open(NativeMemory.address(all), NO_PARTS);
+    for (int row = 0; row < mine.rows(); row++) {
+      for (int peer = 0; peer < size(); peer++) {
+        long to = addresses[peer] + 4 * ((long) row * all.stride() + first);
+        copy(from + row * bytes, to, bytes);
+      }
+    }
+    meet();
+  }
+
+  @Override
   public void reduceScatter(Stream stream, Tensor all, Tensor mine) {
     long count = countWithoutGaps(mine);
     if (countWithoutGaps(all) != count * size()) {

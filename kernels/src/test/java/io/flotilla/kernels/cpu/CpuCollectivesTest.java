@@ -81,6 +81,33 @@ class CpuCollectivesTest {
         });
   }
 
+  /** The last rank has fewer columns than the others. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 4, 8})
+  void gathersColumnsInTheOrderOfRanks(int ranks) {
+    run(
+        ranks,
+        side -> {
+          for (int width : new int[] {2, 33, 5000}) {
+            int rows = 3;
+            int total = width * ranks - 1;
+            int columns = side.rank() < ranks - 1 ? width : width - 1;
+            Device device = devices.get(side.rank());
+            Tensor mine = Tensor.allocate(device, TensorType.F32, rows, columns);
+            Tensor all = Tensor.allocate(device, TensorType.F32, rows, total);
+            fill(mine.buffer(), side.rank());
+            side.gatherColumns(stream, mine, all, side.rank() * width);
+            fill(mine.buffer(), 77);
+            for (int i = 0; i < rows * total; i++) {
+              int rank = i % total / width;
+              int own = rank < ranks - 1 ? width : width - 1;
+              int index = i / total * own + i % total % width;
+              assertThat(get(all.buffer(), i)).isEqualTo(value(rank, index));
+            }
+          }
+        });
+  }
+
   @ParameterizedTest
   @ValueSource(ints = {2, 3, 4, 8})
   void givesEachRankItsPartOfTheSum(int ranks) {

@@ -62,6 +62,14 @@ public record StageRanks(
     }
   }
 
+  /**
+   * Whether {@link io.flotilla.kernels.Stream#repeat} may record a pass through the stage's layers:
+   * that is so of sums over the ranks of a layer, and of no other exchange.
+   */
+  public boolean canRepeat() {
+    return layers.canRepeat() && context.size() == 1 && keys.size() == 1;
+  }
+
   /** Whether the rank's thread waits for another of the stage now. Readable from any thread. */
   public boolean isWaiting() {
     return layers.isWaiting() || context.isWaiting() || keys.isWaiting() || all.isWaiting();
