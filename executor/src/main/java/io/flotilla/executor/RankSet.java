@@ -103,7 +103,8 @@ final class RankSet {
   }
 
   /** Loads the model. When a rank fails, the failure is reported and the others end. */
-  void start(WeightSource weights) {
+  void start(WeightSource source) {
+    WeightSource weights = new WeightsUntilFailure(source, failure.abort());
     CountDownLatch running = new CountDownLatch(places.size());
     for (int number = 0; number < places.size(); number++) {
       RankPlace place = places.get(number);

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.flotilla.checkpoint.DummyWeights;
 import io.flotilla.checkpoint.ElementType;
 import io.flotilla.checkpoint.ModelConfig;
+import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepDriver.Request;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
@@ -117,6 +118,40 @@ class RankFailureTest {
     ModelConfig larger = TinyModel.config("LlamaForCausalLM", 8, 4, 512, 300);
     TinyModel other = new TinyModel("other", larger, model.weights());
     assertThatThrownBy(() -> other.start(2, 2)).hasMessageContaining("has shape");
+  }
+
+  @Test
+  void aRankThatCannotLoadKeepsTheOthersFromLoadingOn() {
+    IllegalStateException cause = new IllegalStateException("the disk is on fire");
+    CountDownLatch thrown = new CountDownLatch(1);
+    AtomicInteger loaded = new AtomicInteger();
+    WeightSource burning =
+        HookedDevice.hooked(
+            WeightSource.class,
+            model.weights(),
+            method -> {
+              if (!method.equals("tensor")) {
+                return;
+              }
+              if (Thread.currentThread().getName().equals("rank-1")) {
+                thrown.countDown();
+                throw cause;
+              }
+              loaded.incrementAndGet();
+              awaitFailure(thrown);
+            });
+    TinyModel broken = new TinyModel("broken", CONFIG, burning);
+    assertThatThrownBy(() -> broken.start(2, 1)).isSameAs(cause);
+    assertThat(loaded).hasValue(1);
+  }
+
+  private static void awaitFailure(CountDownLatch thrown) {
+    try {
+      thrown.await();
+      Thread.sleep(200);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   @Test
