@@ -43,6 +43,7 @@ struct attention {
   const struct attention_tile *tile;
   int64_t queries; /* a multiple of QUERIES */
   int64_t row; /* floats of a head, whole vectors of any width */
+  int64_t end; /* tokens that the last row sees */
   float *query;
   float *sum;
   float *scores;
@@ -67,6 +68,7 @@ INLINE void place(struct attention *a, const struct attention_tile *t) {
   a->tile = t;
   a->queries = (t->rows * t->heads + QUERIES - 1) / QUERIES * QUERIES;
   a->row = t->value_stride / (int64_t)sizeof(float);
+  a->end = held(t, t->rows - 1);
   a->query = t->scratch;
   a->sum = a->query + a->queries * a->row;
   a->scores = a->sum + a->queries * a->row;
@@ -91,12 +93,23 @@ INLINE const float *key_vector(const struct attention_tile *t, int64_t position)
   return (const float *)(t->keys + block * t->key_block) + position % t->block_size;
 }
 
-/* The scores of four queries with the keys of a chunk, two vectors of keys at a time. */
-INLINE void score(const struct attention *a, int64_t first_query, int64_t from, int64_t count) {
+INLINE const char *value_vector(const struct attention_tile *t, int64_t position) {
+  int64_t block = t->block_table[position / t->block_size];
+  return t->values + block * t->value_block + position % t->block_size * t->value_stride;
+}
+
+/*
+ * The scores of four queries with the keys of a chunk, two vectors of keys at a time. The first
+ * queries fetch the chunk's values meanwhile, which are read in strides else.
+ */
+INLINE void score(const struct attention *a, int64_t first_query, int64_t from, int64_t count,
+                  const int fetch) {
   const struct attention_tile *t = a->tile;
   for (int64_t token = 0; token < count; token += 2 * LANES) {
     const float *keys = key_vector(t, from + token);
     const float *others = token + LANES < count ? key_vector(t, from + token + LANES) : keys;
+    const char *values = value_vector(t, from + token);
+    const char *more = token + LANES < count ? value_vector(t, from + token + LANES) : values;
     const float *q = a->query + first_query * a->row;
     lanes sums[QUERIES][2];
 #pragma GCC unroll 4
@@ -107,6 +120,10 @@ INLINE void score(const struct attention *a, int64_t first_query, int64_t from, 
     for (int64_t d = 0; d < t->head_dim; d++) {
       lanes k0 = LOAD(keys + d * t->block_size);
       lanes k1 = LOAD(others + d * t->block_size);
+      if (fetch) {
+        PREFETCH(values + d * LANES * (int64_t)sizeof(float));
+        PREFETCH(more + d * LANES * (int64_t)sizeof(float));
+      }
 #pragma GCC unroll 4
       for (int i = 0; i < QUERIES; i++) {
         lanes element = BROADCAST(q[i * a->row + d]);
@@ -157,9 +174,12 @@ INLINE void weigh(const struct attention *a, int64_t query, int64_t limit, int64
   a->rescaling[query] = all[0];
 }
 
-/* Rescales the sums of four queries and adds a chunk's weighted values, one or two vectors. */
+/*
+ * Rescales the sums of four queries and adds a chunk's weighted values, one or two vectors. The
+ * first queries fetch the next chunk's keys meanwhile, each pass over the tokens its share.
+ */
 INLINE void add_values(const struct attention *a, int64_t first_query, int64_t element,
-                       const int vectors, int64_t from, int64_t count) {
+                       const int vectors, int64_t from, int64_t count, const int fetch) {
   const struct attention_tile *t = a->tile;
   lanes sums[QUERIES][2];
 #pragma GCC unroll 4
@@ -176,7 +196,15 @@ INLINE void add_values(const struct attention *a, int64_t first_query, int64_t e
     const char *values = t->values + block * t->value_block + element * (int64_t)sizeof(float);
     const float *weights = a->scores + first_query * CHUNK + token;
     int64_t tokens = count - token < t->block_size ? count - token : t->block_size;
+    int64_t ahead = from + CHUNK + token < a->end ? from + CHUNK + token : from + token;
+    const float *keys = key_vector(t, ahead) + element * t->block_size;
     for (int64_t i = 0; i < tokens; i++, values += t->value_stride) {
+      if (fetch) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+          PREFETCH(keys + (i * vectors + v) * LANES);
+        }
+      }
       lanes value[2];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; v++) {
@@ -201,6 +229,17 @@ INLINE void add_values(const struct attention *a, int64_t first_query, int64_t e
   }
 }
 
+INLINE void add_all_values(const struct attention *a, int64_t first_query, int64_t from,
+                           int64_t count, const int fetch) {
+  int64_t element = 0;
+  for (; element + 2 * LANES <= a->row; element += 2 * LANES) {
+    add_values(a, first_query, element, 2, from, count, fetch);
+  }
+  if (element < a->row) {
+    add_values(a, first_query, element, 1, from, count, fetch);
+  }
+}
+
 INLINE void finish(const struct attention *a) {
   const struct attention_tile *t = a->tile;
   for (int64_t q = 0; q < t->rows * t->heads; q++) {
@@ -222,24 +261,20 @@ INLINE void finish(const struct attention *a) {
 void flotilla_attention(const struct attention_tile *t) {
   struct attention a;
   place(&a, t);
-  int64_t end = held(t, t->rows - 1);
+  int64_t end = a.end;
   for (int64_t from = 0; from < end; from += CHUNK) {
     int64_t count = end - from < CHUNK ? end - from : CHUNK;
-    for (int64_t q = 0; q < a.queries; q += QUERIES) {
-      score(&a, q, from, count);
+    score(&a, 0, from, count, 1);
+    for (int64_t q = QUERIES; q < a.queries; q += QUERIES) {
+      score(&a, q, from, count, 0);
     }
     for (int64_t q = 0; q < t->rows * t->heads; q++) {
       int64_t limit = held(t, q / t->heads) - from;
       weigh(&a, q, limit < count ? limit : count, count);
     }
-    for (int64_t q = 0; q < a.queries; q += QUERIES) {
-      int64_t element = 0;
-      for (; element + 2 * LANES <= a.row; element += 2 * LANES) {
-        add_values(&a, q, element, 2, from, count);
-      }
-      if (element < a.row) {
-        add_values(&a, q, element, 1, from, count);
-      }
+    add_all_values(&a, 0, from, count, 1);
+    for (int64_t q = QUERIES; q < a.queries; q += QUERIES) {
+      add_all_values(&a, q, from, count, 0);
     }
   }
   finish(&a);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define PREFETCH(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
 
 #if defined(__AVX512F__)
 
