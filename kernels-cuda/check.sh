@@ -38,13 +38,14 @@ tests() {
     --details=summary --disable-banner --disable-ansi-colors
 }
 
-# Starts a server of a shape; says how long that took. serve_shape NAME OPTIONS...
+# Starts a server of a shape; says how long that took. Several loads have the same prompts, which the
+# cache of a large card would hold. serve_shape NAME OPTIONS...
 serve_shape() {
   shape=$1
   shift
   began=$(date +%s%N)
   "$flotilla" serve "$here/shapes/$shape" --tokenizer "$here/shapes/tokenizer" --load-format dummy \
-    --device cuda --port "$port" "$@" >"$here/serve.log" 2>&1 &
+    --no-enable-prefix-caching --device cuda --port "$port" "$@" >"$here/serve.log" 2>&1 &
   server=$!
   for _ in $(seq 300); do
     if curl -sf "http://127.0.0.1:$port/health" >/dev/null; then
