@@ -192,8 +192,7 @@ INLINE void add_values(const struct attention *a, int64_t first_query, int64_t e
     }
   }
   for (int64_t token = 0; token < count; token += t->block_size) {
-    int64_t block = t->block_table[(from + token) / t->block_size];
-    const char *values = t->values + block * t->value_block + element * (int64_t)sizeof(float);
+    const char *values = value_vector(t, from + token) + element * (int64_t)sizeof(float);
     const float *weights = a->scores + first_query * CHUNK + token;
     int64_t tokens = count - token < t->block_size ? count - token : t->block_size;
     int64_t ahead = from + CHUNK + token < a->end ? from + CHUNK + token : from + token;
@@ -261,9 +260,8 @@ INLINE void finish(const struct attention *a) {
 void flotilla_attention(const struct attention_tile *t) {
   struct attention a;
   place(&a, t);
-  int64_t end = a.end;
-  for (int64_t from = 0; from < end; from += CHUNK) {
-    int64_t count = end - from < CHUNK ? end - from : CHUNK;
+  for (int64_t from = 0; from < a.end; from += CHUNK) {
+    int64_t count = a.end - from < CHUNK ? a.end - from : CHUNK;
     score(&a, 0, from, count, 1);
     for (int64_t q = QUERIES; q < a.queries; q += QUERIES) {
       score(&a, q, from, count, 0);
