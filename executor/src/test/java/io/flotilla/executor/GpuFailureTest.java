@@ -34,7 +34,7 @@ class GpuFailureTest {
   void aRankThatHangsEndsTheKernelsOfTheOtherAndIsNamed() {
     try (TinyModel model =
             new TinyModel("tiny", CONFIG, new DummyWeights(CONFIG, ElementType.BF16, 3));
-        LocalExecutor executor = start(model, this::hang)) {
+        LocalExecutor executor = start(model, () -> HookedDevice.hang(released))) {
       assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1))
           .hasCauseInstanceOf(StepTimeoutException.class)
           .hasMessageContaining("rank-1 made no progress for");
@@ -80,7 +80,7 @@ class GpuFailureTest {
             method -> {
               if (method.equals("siluMultiply")) {
                 switch (calls.incrementAndGet()) {
-                  case 1 -> pause();
+                  case 1 -> HookedDevice.pause();
                   case 6 -> fault.run();
                   default -> {}
                 }
@@ -97,21 +97,5 @@ class GpuFailureTest {
         model.weights(),
         List.of(devices.get(0), hooked),
         interconnect);
-  }
-
-  private static void pause() {
-    try {
-      Thread.sleep(3 * StepWatchdog.PERIOD.toMillis());
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  private void hang() {
-    try {
-      released.await();
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
   }
 }

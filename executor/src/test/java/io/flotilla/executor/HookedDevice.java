@@ -17,6 +17,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 
 /** A device on which something happens before operations: it waits, or it breaks. */
@@ -137,6 +138,24 @@ final class HookedDevice implements Device {
               before.accept(method.getName());
               return invoke(target, method, arguments);
             }));
+  }
+
+  /** Takes so long that the watchdog sees the step that runs. */
+  static void pause() {
+    try {
+      Thread.sleep(3 * StepWatchdog.PERIOD.toMillis());
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Makes no progress until it is released. */
+  static void hang(CountDownLatch released) {
+    try {
+      released.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   private static Object invoke(Object target, Method method, Object[] arguments) throws Throwable {

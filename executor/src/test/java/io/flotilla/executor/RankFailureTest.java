@@ -88,28 +88,12 @@ class RankFailureTest {
   void aRankThatHangsFailsTheReplicaAndIsNamed(
       int tensor, int pipeline, int prefillContext, int decodeContext, int rank) {
     Topology topology = new Topology(1, pipeline, tensor, prefillContext, decodeContext, false);
-    try (LocalExecutor executor = start(topology, rank, this::hang)) {
+    try (LocalExecutor executor = start(topology, rank, () -> HookedDevice.hang(released))) {
       assertThatThrownBy(() -> StepDriver.run(executor, List.of(REQUEST), 1))
           .hasCauseInstanceOf(StepTimeoutException.class)
           .hasMessageContaining("rank-" + rank + " made no progress for");
       assertThat(executor.failure()).isInstanceOf(StepTimeoutException.class);
       released.countDown();
-    }
-  }
-
-  private static void pause() {
-    try {
-      Thread.sleep(3 * StepWatchdog.PERIOD.toMillis());
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  private void hang() {
-    try {
-      released.await();
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
     }
   }
 
@@ -192,7 +176,7 @@ class RankFailureTest {
               method -> {
                 if (faulty && method.equals("siluMultiply")) {
                   switch (calls.incrementAndGet()) {
-                    case 20 -> pause();
+                    case 20 -> HookedDevice.pause();
                     case 40 -> fault.run();
                     default -> {}
                   }
