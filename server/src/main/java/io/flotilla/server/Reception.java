@@ -79,7 +79,7 @@ final class Reception {
               "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'",
               "invalid_api_key"));
     } else {
-      chain.proceed();
+      proceed(chain);
     }
     // Helidon says that it closes the connection, but waits for another request.
     if (request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)
@@ -87,6 +87,16 @@ final class Reception {
       throw new CloseConnectionException("the answer was the connection's last");
     }
     connections.ofThisThread().awaitNext(IDLE_CONNECTION);
+  }
+
+  /** An answer's last bytes leave after its endpoint has returned, but within this. */
+  private void proceed(FilterChain chain) {
+    enter();
+    try {
+      chain.proceed();
+    } finally {
+      leave();
+    }
   }
 
   /** Tells a browser that it may read the answer; true when it asked for nothing else. */
@@ -129,14 +139,10 @@ final class Reception {
   /** What runs an endpoint. */
   Handler receive(Endpoint endpoint) {
     return (request, response) -> {
-      if (!enter()) {
+      if (isDraining()) {
         Replies.error(response, OpenAiError.draining());
-        return;
-      }
-      try {
+      } else {
         run(endpoint, request, response);
-      } finally {
-        leave();
       }
     };
   }
@@ -186,14 +192,10 @@ final class Reception {
         });
   }
 
-  private boolean enter() {
+  private void enter() {
     lock.lock();
     try {
-      if (draining) {
-        return false;
-      }
       inside++;
-      return true;
     } finally {
       lock.unlock();
     }
@@ -209,7 +211,7 @@ final class Reception {
     }
   }
 
-  /** Lets nobody in from now on. */
+  /** Endpoints get no more requests from now on. */
   void drain() {
     lock.lock();
     try {

@@ -6,9 +6,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.flotilla.engine.TokenEvent.FinishReason;
 import java.net.http.HttpResponse;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -39,6 +43,25 @@ class LifecycleTest {
     generation.say("to the end").end(FinishReason.STOP);
     assertThat(running.get(10, TimeUnit.SECONDS).body()).contains("to the end");
     drained.get(10, TimeUnit.SECONDS);
+  }
+
+  /** The end of a stream's body is the last that is written. */
+  @RepeatedTest(20)
+  void drainingLetsStreamsEnd() throws Exception {
+    String ask = ASK.replace("}]", "}],'stream':true");
+    List<CompletableFuture<HttpResponse<String>>> streams =
+        Stream.generate(() -> server.postLater(CHAT, ask)).limit(8).toList();
+    List<FakeGeneration> generations = new ArrayList<>();
+    while (generations.size() < streams.size()) {
+      generations.add(model.started());
+    }
+    CompletableFuture<Void> drained = drain(Duration.ofSeconds(20));
+    TestServer.await("the model is drained", model::isDrained);
+    generations.forEach(generation -> generation.say("all of it").end(FinishReason.STOP));
+    drained.get(10, TimeUnit.SECONDS);
+    for (CompletableFuture<HttpResponse<String>> stream : streams) {
+      assertThat(stream.get(10, TimeUnit.SECONDS).body()).contains("[DONE]");
+    }
   }
 
   @Test

@@ -120,8 +120,9 @@ public final class ServeCommand implements Callable<Integer> {
     boolean apart = runsApart(options);
     try (LanguageModel loaded = load(options, metrics, apart);
         OpenAiServer server = OpenAiServer.start(loaded, listening, metrics)) {
+      CountDownLatch ending = endingBySignal();
       announce(listening, server.port());
-      serve(server, () -> !apart && isLost(loaded));
+      serve(server, ending, () -> !apart && isLost(loaded));
     }
     return 0;
   }
@@ -184,10 +185,16 @@ public final class ServeCommand implements Callable<Integer> {
     out.flush();
   }
 
-  /** Returns when the server was told to end and has ended. */
-  private void serve(OpenAiServer server, BooleanSupplier lost) throws InterruptedException {
+  /** From now on a signal opens the latch; before the address is known, so that none is lost. */
+  private static CountDownLatch endingBySignal() {
     CountDownLatch ending = new CountDownLatch(1);
     SIGNALS.forEach((signal, code) -> Signals.register(signal, () -> end(ending, code)));
+    return ending;
+  }
+
+  /** Returns when the server was told to end and has ended. */
+  private void serve(OpenAiServer server, CountDownLatch ending, BooleanSupplier lost)
+      throws InterruptedException {
     while (!ending.await(WATCH.toMillis(), TimeUnit.MILLISECONDS)) {
       if (lost.getAsBoolean()) {
         endWithout(ending);
