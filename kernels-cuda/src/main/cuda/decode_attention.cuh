@@ -1,6 +1,44 @@
 // Attention of sequences that compute one token: bound by the bandwidth of the KV cache.
 #pragma once
 
+constexpr float LOG2_E = 1.4426950408889634f;
+
+// Sequences whose tokens some ranks hold between them: each rank attends to its own, with the queries
+// of all, and leaves sums that are not divided yet. Without them all of this is unused.
+struct Spread {
+  float* out;  // [part][row][heads * D + 2 * heads]: sums, then largest scores, then weights
+  long stride;
+  int part;
+  int parts;
+  int rows;   // of a part
+  int heads;  // of a part
+
+  // Tokens that this rank holds up to a position, that one included.
+  __device__ __forceinline__ int held(int position) const {
+    return (position + parts - part) / parts;
+  }
+
+  // The row of a head's queries, of the parts' heads one after another.
+  __device__ __forceinline__ long row_of(int row, int head) const {
+    return (long)(head / heads) * rows + row;
+  }
+
+  template <int D>
+  __device__ __forceinline__ float* sums(int row, int head) const {
+    return out + row_of(row, head) * stride + (long)(head % heads) * D;
+  }
+
+  // The largest score in base 2 as it is in base e, and the weight.
+  template <int D>
+  __device__ __forceinline__ void put_weight(int row, int head, float largest, float weight) const {
+    float* to = out + row_of(row, head) * stride + (long)heads * D + head % heads;
+    to[0] = largest / LOG2_E;
+    to[heads] = weight;
+  }
+};
+
+static_assert(sizeof(Spread) == 32, "CudaAttention lays it out");
+
 // Query heads that share a kv head are the rows of one tensor core tile, so keys and values are
 // read once for all of them. A block is (split of the context, kv head, sequence). Each of its four
 // warps walks pages of 16 tokens on its own, with its own ring of copies in flight and its own
@@ -26,13 +64,13 @@ struct DecodeArguments {
   int* arrived;    // [sequence][blockIdx.y], zero between launches
   int least_pages; // of a split
   int beside;      // whether the kernel before is that of the prompts' attention
+  Spread spread;
 };
 
 constexpr int DECODE_WARPS = 4;
 constexpr int DECODE_STAGES = 3;
 constexpr int PAGE = 16;
 constexpr int MOST_SPLITS = 64;
-constexpr float LOG2_E = 1.4426950408889634f;
 
 template <int D>
 __device__ __forceinline__ void copy_page(uint32_t to, const bf16* keys, const bf16* values,
@@ -185,7 +223,33 @@ __device__ __forceinline__ float share_of(float largest, float overall) {
   return largest == -INFINITY ? 0 : fast_exp2(largest - overall);
 }
 
+// Element `i` of what a head has made of the whole context, or of a rank's tokens of it.
+template <int D, bool SPREAD>
+__device__ __forceinline__ void put_attention(const DecodeArguments& args, int row, int head, int i,
+                                              float sum, float largest, float weight) {
+  if (!SPREAD) {
+    args.out[row * args.out_stride + (long)head * D + i] = __float2bfloat16_rn(sum / weight);
+    return;
+  }
+  args.spread.sums<D>(row, head)[i] = sum;
+  if (i == 0) {
+    args.spread.put_weight<D>(row, head, largest, weight);
+  }
+}
+
+// What some heads make of no tokens.
 template <int D>
+__device__ __forceinline__ void put_nothing(const Spread& spread, int row, int first, int heads) {
+  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
+    int head = first + i / D;
+    spread.sums<D>(row, head)[i % D] = 0;
+    if (i % D == 0) {
+      spread.put_weight<D>(row, head, -INFINITY, 0);
+    }
+  }
+}
+
+template <int D, bool SPREAD>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
   extern __shared__ __align__(1024) unsigned char memory[];
   if (!args.beside) {
@@ -199,22 +263,32 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
   if (args.first_rows[sequence + 1] != row + 1) {
     return;  // A prompt's chunk, or padding.
   }
-  int context = args.positions[row] + 1;
+  int context = SPREAD ? args.spread.held(args.positions[row]) : args.positions[row] + 1;
   int pages = (context + PAGE - 1) / PAGE;
   int share = max((pages + splits - 1) / splits, args.least_pages);
   int used = (pages + share - 1) / share;
   int begin = blockIdx.x * share;
   int end = min(pages, begin + share);
-  if (begin >= end) {
-    return;
-  }
   int group = args.heads / args.kv_heads;
   int tiles = (group + 15) / 16;
   int kv_head = blockIdx.y / tiles;
   int first_head = kv_head * group + blockIdx.y % tiles * 16;
   int heads = min(16, group - blockIdx.y % tiles * 16);
+  if (begin >= end) {
+    if (SPREAD && blockIdx.x == 0) {
+      put_nothing<D>(args.spread, row, first_head, heads);
+    }
+    return;
+  }
   uint32_t queries[D / 16][4];
-  const bf16* query = args.queries + row * args.query_stride + (long)first_head * D;
+  const bf16* query[2];
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    int head = first_head + lane / 4 + half * 8;
+    query[half] = SPREAD ? args.queries + args.spread.row_of(row, head) * args.query_stride +
+                               (long)(head % args.spread.heads) * D
+                         : args.queries + row * args.query_stride + (long)head * D;
+  }
 #pragma unroll
   for (int i = 0; i < D / 16; i++) {
 #pragma unroll
@@ -222,7 +296,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
       int head = lane / 4 + part % 2 * 8;
       int at = i * 16 + part / 2 * 8 + lane % 4 * 2;
       queries[i][part] =
-          head < heads ? *reinterpret_cast<const uint32_t*>(query + (long)head * D + at) : 0;
+          head < heads ? *reinterpret_cast<const uint32_t*>(query[part % 2] + at) : 0;
     }
   }
   args.scale *= LOG2_E;
@@ -271,7 +345,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
       total += part * weight[from * 16 + head];
     }
     if (used == 1) {
-      args.out[row * args.out_stride + (long)first_head * D + i] = __float2bfloat16_rn(sum / total);
+      put_attention<D, SPREAD>(args, row, first_head + head, i % D, sum, overall, total);
     } else {
       float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
       mine[i % D] = sum;
@@ -299,6 +373,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
   __threadfence();
   float* shares = sums;                            // [16][MOST_SPLITS]
   float* totals = shares + 16 * MOST_SPLITS;       // [16]
+  float* overalls = totals + 16;                   // [16]
   for (int head = warp; head < heads; head += DECODE_WARPS) {
     const float* parts = partial + (long)head * splits * (D + 2);
     float overall = -INFINITY;
@@ -320,6 +395,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     total = sum_over_warp(total);
     if (lane == 0) {
       totals[head] = total;
+      overalls[head] = overall;
     }
   }
   __syncthreads();
@@ -331,8 +407,7 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     for (int from = 0; from < used; from++) {
       sum += shares[head * MOST_SPLITS + from] * __ldcg(parts + from * (D + 2));
     }
-    args.out[row * args.out_stride + (long)first_head * D + i] =
-        __float2bfloat16_rn(sum / totals[head]);
+    put_attention<D, SPREAD>(args, row, first_head + head, i % D, sum, overalls[head], totals[head]);
   }
   if (threadIdx.x == 0) {
     *arrived = 0;
@@ -341,13 +416,15 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
 
 // What prompts' attention waited for is there once its blocks have let these start, and they share
 // nothing else; but whoever comes next waits for this kernel alone.
-#define DECODE(NAME, D)                                                                        \
+#define DECODE(NAME, D, SPREAD)                                                                \
   extern "C" __global__ void __launch_bounds__(128)                                            \
       NAME(const __grid_constant__ DecodeArguments args) {                                     \
-    decode_attention<D>(args, gridDim.x);                                                      \
+    decode_attention<D, SPREAD>(args, gridDim.x);                                              \
     if (args.beside) {                                                                         \
       wait_for_previous();                                                                     \
     }                                                                                          \
   }
-DECODE(decode_attention_64, 64)
-DECODE(decode_attention_128, 128)
+DECODE(decode_attention_64, 64, false)
+DECODE(decode_attention_128, 128, false)
+DECODE(decode_spread_64, 64, true)
+DECODE(decode_spread_128, 128, true)

@@ -11,3 +11,4 @@
 #include "expert_hopper.cuh"
 #include "sampling.cuh"
 #include "peers.cuh"
+#include "spread.cuh"

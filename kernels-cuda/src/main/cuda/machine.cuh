@@ -100,3 +100,30 @@ template <int CHUNKS>
 __device__ __forceinline__ uint32_t swizzled(int row, int chunk) {
   return (row * CHUNKS + (chunk ^ (row & 7))) * 16;
 }
+
+// Sixteen bytes at once, to memory that another GPU reads while it is written, and from there.
+__device__ __forceinline__ void store_packet(uint4* to, uint4 packet) {
+  asm volatile("st.volatile.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(packet.x),
+               "r"(packet.y), "r"(packet.z), "r"(packet.w)
+               : "memory");
+}
+
+__device__ __forceinline__ uint4 load_packet(const uint4* from) {
+  uint4 v;
+  asm volatile("ld.volatile.global.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
+}
+
+// After all that this thread has written, and before all that it reads, on every GPU.
+__device__ __forceinline__ void store_for_peers(uint32_t* to, uint32_t value) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+
+__device__ __forceinline__ uint32_t load_of_peers(const uint32_t* from) {
+  uint32_t value;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
+  return value;
+}

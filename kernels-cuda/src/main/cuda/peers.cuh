@@ -63,9 +63,7 @@ struct Lookout {
 
 // A packet: eight bytes, each half with the launch it belongs to, so that it needs no other signal.
 __device__ __forceinline__ void push(uint4* to, uint2 value, uint32_t launch) {
-  asm volatile("st.volatile.global.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(value.x), "r"(launch),
-               "r"(value.y), "r"(launch)
-               : "memory");
+  store_packet(to, make_uint4(value.x, launch, value.y, launch));
 }
 
 // Waits for a packet; false once the replica has failed.
@@ -74,10 +72,7 @@ __device__ __forceinline__ bool take(const Peers& peers, const uint4* from, uint
   Lookout lookout;
   uint4 v;
   do {
-    asm volatile("ld.volatile.global.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(from)
-                 : "memory");
+    v = load_packet(from);
     if (v.y == launch && v.w == launch) {
       lookout.end(peers);
       value = make_uint2(v.x, v.z);
@@ -185,12 +180,12 @@ __device__ __forceinline__ void close_memory(const Peers& peers, uint32_t launch
     return;
   }
   uint32_t* theirs = &peers.memory[peer]->finished[blockIdx.x][peers.rank];
-  asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(theirs), "r"(launch) : "memory");
+  store_for_peers(theirs, launch);
   const uint32_t* mine = &peers.memory[peers.rank]->finished[blockIdx.x][peer];
   Lookout lookout;
   uint32_t finished;
   do {
-    asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(finished) : "l"(mine) : "memory");
+    finished = load_of_peers(mine);
   } while ((int32_t)(finished - launch) < 0 && lookout.goes_on(peers));
   lookout.end(peers);
 }
@@ -291,6 +286,29 @@ extern "C" __global__ void __launch_bounds__(512)
       for (int peer = 0; peer < peers.ranks; peer++) {
         parts[peer][row * stride + first + column] = mine[i];
       }
+    }
+  }
+  close_memory(peers, launch);
+}
+
+// Writes a part of this rank's memory to each rank's, behind those of the ranks before. The parts for
+// others lie `step` vectors apart here, 0 where all get the same.
+extern "C" __global__ void __launch_bounds__(512)
+    put_parts(const __grid_constant__ Peers peers, const uint2* mine, long step, long vectors,
+              uint2* all) {
+  __shared__ uint2* parts[MOST_RANKS];
+  wait_for_previous();
+  let_next_start();
+  uint32_t launch = count_launch(peers);
+  if (!open_memory(peers, launch, all, parts)) {
+    return;
+  }
+  long apart = (long)gridDim.x * blockDim.x;
+  long begin = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  for (int peer = 0; peer < peers.ranks; peer++) {
+    uint2* to = parts[peer] + peers.rank * vectors;
+    for (long i = begin; i < vectors; i += apart) {
+      to[i] = mine[peer * step + i];
     }
   }
   close_memory(peers, launch);

@@ -20,6 +20,7 @@ struct PrefillArguments {
   float scale;
   bf16* out;
   long out_stride;
+  Spread spread;
 };
 
 // Rows of a sequence that this kernel computes, in tiles: those of one row are decoded.
@@ -91,7 +92,7 @@ __device__ __forceinline__ void copy_tile(uint32_t keys, const PrefillArguments&
   commit_copies();
 }
 
-template <int D>
+template <int D, bool SPREAD>
 __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) {
   extern __shared__ __align__(1024) unsigned char memory[];
   constexpr int CHUNKS = D / 8;
@@ -109,7 +110,11 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
   int first = args.first_rows[found.x] + found.y * PREFILL_TILE;
   int rows = min(PREFILL_TILE, args.first_rows[found.x + 1] - first);
   int position = args.positions[first];
-  int end = position + rows;
+  // Tokens that a row of the tile sees.
+  auto seen = [&](int row) {
+    return SPREAD ? args.spread.held(position + row) : position + row + 1;
+  };
+  int end = seen(rows - 1);
   const int* table = args.block_tables + (long)found.x * args.table_stride;
   uint32_t query_tile = shared_address(memory);
   uint32_t ring = query_tile + TILE_BYTES;
@@ -118,8 +123,14 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
     int row = (i * 128 + threadIdx.x) / CHUNKS;
     int chunk = threadIdx.x % CHUNKS;
     bool valid = row < rows;
-    const bf16* from = args.queries + (first + (valid ? row : 0)) * args.query_stride +
-                       (long)head * D + chunk * 8;
+    long query_row = first + (valid ? row : 0);
+    int query_head = head;
+    if (SPREAD) {
+      query_row = args.spread.row_of(query_row, head);
+      query_head = head % args.spread.heads;
+    }
+    const bf16* from =
+        args.queries + query_row * args.query_stride + (long)query_head * D + chunk * 8;
     copy_async(query_tile + swizzled<CHUNKS>(row, chunk), from, valid);
   }
   copy_tile<D>(ring, args, table, kv_head, 0, end);
@@ -134,7 +145,8 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
   float scale = args.scale * LOG2_E;
   RunningSoftmax<D> state;
   state.clear();
-  int upper = position + warp * 16 + lane / 4;
+  int first_seen = seen(warp * 16);
+  int seen_by[2] = {seen(warp * 16 + lane / 4), seen(warp * 16 + lane / 4 + 8)};
   for (int token = 0, stage = 0; token < end; token += PREFILL_TILE, stage ^= 1) {
     uint32_t keys = ring + stage * 2 * TILE_BYTES;
     if (token + PREFILL_TILE < end) {
@@ -146,13 +158,13 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
     for (int i = 0; i < 4; i++) {
       score_keys<D>(scores[2 * i], scores[2 * i + 1], queries, keys, i * 16, lane);
     }
-    bool masked = token + PREFILL_TILE > position + warp * 16 + 1;
+    bool masked = token + PREFILL_TILE > first_seen;
 #pragma unroll
     for (int i = 0; i < 8; i++) {
 #pragma unroll
       for (int j = 0; j < 4; j++) {
         int at = token + i * 8 + lane % 4 * 2 + j % 2;
-        bool hidden = masked && at > upper + j / 2 * 8;
+        bool hidden = masked && at >= seen_by[j / 2];
         scores[i][j] = hidden ? -INFINITY : scores[i][j] * scale;
       }
     }
@@ -170,7 +182,20 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
     total += __shfl_xor_sync(0xffffffff, total, 1);
     total += __shfl_xor_sync(0xffffffff, total, 2);
     int row = warp * 16 + lane / 4 + half * 8;
-    if (row < rows) {
+    if (row >= rows) {
+      continue;
+    }
+    if (SPREAD) {
+      float* to = args.spread.sums<D>(first + row, head) + lane % 4 * 2;
+#pragma unroll
+      for (int i = 0; i < D / 8; i++) {
+        *reinterpret_cast<float2*>(to + i * 8) =
+            make_float2(state.sums[i][2 * half], state.sums[i][2 * half + 1]);
+      }
+      if (lane % 4 == 0) {
+        args.spread.put_weight<D>(first + row, head, state.largest[half], total);
+      }
+    } else {
       bf16* to = args.out + (first + row) * args.out_stride + (long)head * D + lane % 4 * 2;
 #pragma unroll
       for (int i = 0; i < D / 8; i++) {
@@ -181,10 +206,12 @@ __device__ __forceinline__ void prefill_attention(const PrefillArguments& args) 
   }
 }
 
-#define PREFILL(NAME, D)                                                                  \
+#define PREFILL(NAME, D, SPREAD)                                                          \
   extern "C" __global__ void __launch_bounds__(128)                                       \
       NAME(const __grid_constant__ PrefillArguments args) {                               \
-    prefill_attention<D>(args);                                                           \
+    prefill_attention<D, SPREAD>(args);                                                   \
   }
-PREFILL(prefill_attention_64, 64)
-PREFILL(prefill_attention_128, 128)
+PREFILL(prefill_attention_64, 64, false)
+PREFILL(prefill_attention_128, 128, false)
+PREFILL(prefill_spread_64, 64, true)
+PREFILL(prefill_spread_128, 128, true)

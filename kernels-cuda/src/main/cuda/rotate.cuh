@@ -1,32 +1,50 @@
 // Head norms, rotation and the write to the KV cache, in one pass over the fused projection.
 #pragma once
 
-// A warp a head. Queries are rotated in place; keys and values go to the cache, whose block holds
-// [kv head][token][head_dim]. Rows at a negative position are padding. Head dimension at most 256.
+// Where a cache that has each `parts`th token, from `part` on, has the one at a position: the place in
+// its block, which holds [kv head][token][head_dim], and -1 where it has not.
+struct CacheTokens {
+  const int* block_tables;
+  int table_stride;
+  int kv_heads;
+  int block_size;
+  int part;
+  int parts;
+
+  __device__ __forceinline__ long slot(int sequence, int position, int kv_head) const {
+    int token = position / parts;
+    if (position % parts != part) {
+      return -1;
+    }
+    long block = block_tables[(long)sequence * table_stride + token / block_size];
+    return (block * kv_heads + kv_head) * block_size + token % block_size;
+  }
+};
+
+static_assert(sizeof(CacheTokens) == 32, "CudaOps lays it out");
+
+// A warp a head. Queries and keys are rotated in place; keys and values go to the cache. Rows at a
+// negative position are padding. Head dimension at most 256.
 extern "C" __global__ void __launch_bounds__(256)
     rotate_and_store(bf16* qkv, long stride, const float* query_norm, const float* key_norm,
                      float epsilon, const float* angles, int interleaved, const int* positions,
-                     const int* row_sequences, const int* block_tables, int table_stride, int heads,
-                     int kv_heads, int head_dim, int block_size, bf16* keys, bf16* values) {
+                     const int* row_sequences, const __grid_constant__ CacheTokens tokens, int heads,
+                     int head_dim, bf16* keys, bf16* values) {
   wait_for_previous();
   let_next_start();
   int head = blockIdx.y * 8 + threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   int row = blockIdx.x;
   int position = positions[row];
+  int kv_heads = tokens.kv_heads;
   if (head >= heads + 2 * kv_heads || position < 0) {
     return;
   }
   bf16* from = qkv + row * stride + (long)head * head_dim;
   bool query = head < heads;
   bool value = head >= heads + kv_heads;
-  bf16* to = from;
-  if (!query) {
-    int kv_head = (head - heads) % kv_heads;
-    long block = block_tables[(long)row_sequences[row] * table_stride + position / block_size];
-    long slot = (block * kv_heads + kv_head) * block_size + position % block_size;
-    to = (value ? values : keys) + slot * head_dim;
-  }
+  long slot = query ? -1 : tokens.slot(row_sequences[row], position, (head - heads) % kv_heads);
+  bf16* stored = slot < 0 ? nullptr : (value ? values : keys) + slot * head_dim;
   int half = head_dim / 2;
   float first[4];
   float second[4];
@@ -61,8 +79,14 @@ extern "C" __global__ void __launch_bounds__(256)
         y = y * cosine + x * sine;
         x = turned;
       }
-      to[one] = __float2bfloat16_rn(x);
-      to[other] = __float2bfloat16_rn(y);
+      if (!value) {
+        from[one] = __float2bfloat16_rn(x);
+        from[other] = __float2bfloat16_rn(y);
+      }
+      if (stored != nullptr) {
+        stored[one] = __float2bfloat16_rn(x);
+        stored[other] = __float2bfloat16_rn(y);
+      }
     }
   }
 }

@@ -130,6 +130,11 @@ final class NodePipeline implements Collectives {
   }
 
   @Override
+  public void allToAll(Stream stream, Buffer from, Buffer to) {
+    throw notJoined();
+  }
+
+  @Override
   public void allToAll(
       Stream stream, Buffer from, long[] sentBytes, Buffer to, long[] receivedBytes) {
     throw notJoined();

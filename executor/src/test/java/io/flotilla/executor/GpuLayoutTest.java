@@ -51,29 +51,51 @@ class GpuLayoutTest {
 
   @ParameterizedTest
   @CsvSource({
-    "LlamaForCausalLM, 1, 1, false, 0",
-    "Qwen2ForCausalLM, 2, 1, false, 0:0",
-    "LlamaForCausalLM, 1, 2, false, 0:0",
-    "Qwen3ForCausalLM, 2, 2, false, 0:0:0:0",
-    "Qwen3MoeForCausalLM, 1, 1, false, 0",
-    "MixtralForCausalLM, 1, 1, false, 0",
-    "Qwen3MoeForCausalLM, 2, 1, false, 0:0",
-    "MixtralForCausalLM, 2, 1, true, 0:0",
-    "Qwen3MoeForCausalLM, 2, 1, true, 0:0",
-    "MixtralForCausalLM, 1, 2, false, 0:0",
-    "Qwen3ForCausalLM, 2, 1, false, 0:1",
-    "Qwen3ForCausalLM, 1, 2, false, 0:1",
-    "Qwen3MoeForCausalLM, 2, 1, true, 0:1",
-    "MixtralForCausalLM, 2, 2, false, 0:1:0:1",
+    "LlamaForCausalLM, 1, 1, 1, 1, false, 0",
+    "Qwen2ForCausalLM, 1, 1, 2, 1, false, 0:0",
+    "LlamaForCausalLM, 2, 1, 1, 1, false, 0:0",
+    "Qwen3ForCausalLM, 2, 1, 2, 1, false, 0:0:0:0",
+    "Qwen3MoeForCausalLM, 1, 1, 1, 1, false, 0",
+    "MixtralForCausalLM, 1, 1, 1, 1, false, 0",
+    "Qwen3MoeForCausalLM, 1, 1, 2, 1, false, 0:0",
+    "MixtralForCausalLM, 1, 1, 2, 1, true, 0:0",
+    "Qwen3MoeForCausalLM, 1, 1, 2, 1, true, 0:0",
+    "MixtralForCausalLM, 2, 1, 1, 1, false, 0:0",
+    "Qwen3ForCausalLM, 1, 1, 2, 1, false, 0:1",
+    "Qwen3ForCausalLM, 2, 1, 1, 1, false, 0:1",
+    "Qwen3MoeForCausalLM, 1, 1, 2, 1, true, 0:1",
+    "MixtralForCausalLM, 2, 1, 2, 1, false, 0:1:0:1",
+    "LlamaForCausalLM, 1, 2, 1, 1, false, 0:0",
+    "Qwen3ForCausalLM, 1, 2, 2, 1, false, 0:0:0:0",
+    "Qwen3MoeForCausalLM, 1, 2, 1, 1, true, 0:0",
+    "MixtralForCausalLM, 1, 2, 2, 1, true, 0:0:0:0",
+    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:0",
+    "Qwen3MoeForCausalLM, 2, 1, 2, 2, true, 0:0:0:0",
+    "LlamaForCausalLM, 1, 2, 2, 2, false, 0:0:0:0",
+    "Qwen3ForCausalLM, 1, 2, 1, 1, false, 0:1",
+    "MixtralForCausalLM, 1, 2, 1, 1, true, 0:1",
+    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",
+    "LlamaForCausalLM, 1, 2, 2, 2, false, 0:1:0:1",
+    "Qwen3ForCausalLM, 1, 1, 4, 4, false, 0:1:2:3",
+    "Qwen3MoeForCausalLM, 1, 2, 2, 1, true, 0:1:2:3",
+    "Qwen3ForCausalLM, 1, 1, 8, 2, false, 0:1:2:3:4:5:6:7",
   })
   void givesTheLogitsOfTheCpu(
-      String architecture, int tensor, int pipeline, boolean experts, String ids) {
+      String architecture,
+      int pipeline,
+      int context,
+      int tensor,
+      int tokens,
+      boolean experts,
+      String ids) {
     Optional<String> obstacle = provider.obstacle();
     assumeTrue(obstacle.isEmpty(), () -> "needs a GPU: " + obstacle.orElse(""));
-    ModelConfig config = config(architecture);
-    String name = "%s, tp %d, pp %d, %s".formatted(architecture, tensor, pipeline, ids);
-    ExecutorOptions options =
-        TinyModel.options(new Topology(1, pipeline, tensor, 1, 1, experts), List.of());
+    ModelConfig config = config(architecture, tokens == 1 ? 4 : tensor / tokens);
+    String name =
+        "%s, pp %d, pcp %d, tp %d, dcp %d, %s"
+            .formatted(architecture, pipeline, context, tensor, tokens, ids);
+    Topology topology = new Topology(1, pipeline, tensor, context, tokens, experts);
+    ExecutorOptions options = TinyModel.options(topology, List.of());
     try (TinyModel model =
             new TinyModel(name, config, new DummyWeights(config, ElementType.BF16, 11));
         LocalExecutor cpu = model.start(1, 1);
@@ -145,6 +167,10 @@ class GpuLayoutTest {
   }
 
   static ModelConfig config(String architecture) {
+    return config(architecture, 4);
+  }
+
+  private static ModelConfig config(String architecture, int kvHeads) {
     boolean mixture = architecture.contains("Mo") || architecture.startsWith("Mixtral");
     ExpertConfig experts =
         architecture.startsWith("Mixtral")
@@ -156,7 +182,7 @@ class GpuLayoutTest {
         384,
         4,
         8,
-        4,
+        kvHeads,
         64,
         300,
         128,

@@ -1,6 +1,5 @@
 package io.flotilla.generation;
 
-import io.flotilla.executor.Topology;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.DeviceProvider;
 import io.flotilla.kernels.Interconnect;
@@ -93,15 +92,7 @@ record DeviceChoice(EngineOptions options) {
     if (options.dtype().equals("float32")) {
       return Optional.of("--dtype is float32, and a GPU computes in bfloat16");
     }
-    if (!gpusCanShare(options.topology())) {
-      return Optional.of("-pcp and -dcp spread a context over CPU cores alone");
-    }
     return Optional.empty();
-  }
-
-  /** Whether GPUs can be the ranks of a layout; CPU cores can be those of all. */
-  static boolean gpusCanShare(Topology topology) {
-    return topology.prefillContext() == 1 && topology.decodeContext() == 1;
   }
 
   private Chosen opened(DeviceProvider provider, int ranks) {

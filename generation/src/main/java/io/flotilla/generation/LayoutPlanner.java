@@ -49,9 +49,7 @@ final class LayoutPlanner {
         Machine machine = known(given, device);
         List<PlannedLayout> layouts = new ArrayList<>();
         for (Topology topology : Layout.dividing(machine.devices(), shape.config)) {
-          if (!machine.hasGpus() || DeviceChoice.gpusCanShare(topology)) {
-            layouts.add(plan(topology, machine, device, shape));
-          }
+          layouts.add(plan(topology, machine, device, shape));
         }
         return new ModelPlan(shape.config, machine, layouts);
       }

@@ -38,7 +38,8 @@ public interface Collectives {
   void allGather(Stream stream, Buffer mine, Buffer all);
 
   /**
-   * Whether {@link #allReduce} and {@link #gatherColumns} may be part of work that {@link
+   * Whether {@link #allReduce}, {@link #gatherColumns} and, of multiples of eight bytes, {@link
+   * #allGather} and {@link #allToAll(Stream, Buffer, Buffer)} may be part of work that {@link
    * Stream#repeat} records. All ranks say the same.
    */
   boolean canRepeat();
@@ -59,6 +60,14 @@ public interface Collectives {
    * @param mine F32, without gaps; does not overlap {@code all}
    */
   void reduceScatter(Stream stream, Tensor all, Tensor mine);
+
+  /**
+   * Sends a part to each rank and receives one from each, this rank included, all as long.
+   *
+   * @param from the parts one after another, in the order of ranks
+   * @param to where the parts go, in the order of ranks; does not overlap {@code from}
+   */
+  void allToAll(Stream stream, Buffer from, Buffer to);
 
   /**
    * Sends a part to each rank and receives one from each, this rank included.

@@ -36,6 +36,11 @@ final class LoneRank implements Collectives {
   }
 
   @Override
+  public void allToAll(Stream stream, Buffer from, Buffer to) {
+    throw alone();
+  }
+
+  @Override
   public void allToAll(
       Stream stream, Buffer from, long[] sentBytes, Buffer to, long[] receivedBytes) {
     throw alone();

@@ -67,9 +67,7 @@ public interface Ops {
    * @param keysValues {@code [rows, 2 * kvHeads * headDim]}: the keys of each head, then the values
    * @param batch of which rows at position -1 are left out
    */
-  default void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache) {
-    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
-  }
+  void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache);
 
   /**
    * Causal attention of each row over its sequence's cached keys and values, its own included:
@@ -92,10 +90,8 @@ public interface Ops {
    *     {@code exp(score - largest) v}; then of each head the largest score; then of each the sum
    *     of {@code exp(score - largest)}, zero where the rank holds no token
    */
-  default void attentionPart(
-      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot spread tokens over ranks");
-  }
+  void attentionPart(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out);
 
   /**
    * Attention from what each rank made of the tokens it holds, added in the order of ranks.
@@ -104,9 +100,7 @@ public interface Ops {
    *     first
    * @param out {@code [rows, queryColumns]}
    */
-  default void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot spread tokens over ranks");
-  }
+  void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out);
 
   /** {@code out = silu(gate) * up}, where a row of {@code gateUp} is {@code [gate | up]}. */
   void siluMultiply(Stream stream, Tensor gateUp, Tensor out);
@@ -132,34 +126,29 @@ public interface Ops {
    * @param firstExpert of the first rank
    * @param experts of each rank
    * @param perToken experts that compute a row
-   * @param chosen I32 {@code [1, n]}, n at least {@code ranks * rows}: the rows that have an expert
-   *     on the first rank, in their order, then those that have one on the next
+   * @param chosen I32 {@code [1, n]}, n at least {@code (ranks + 1) * rows}: the rows that have an
+   *     expert on the first rank, in their order, then those that have one on the next, then
+   *     anything
    * @param counts I32 {@code [1, ranks]}: how many each rank has
    */
-  default void chooseRows(
+  void chooseRows(
       Stream stream,
       Tensor router,
       int firstExpert,
       int experts,
       int perToken,
       Tensor chosen,
-      Tensor counts) {
-    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
-  }
+      Tensor counts);
 
   /**
    * {@code out[r]} is the sum of {@code x[i]} for all i with {@code rows[i] = r}, in their order.
    *
    * @param rows I32 {@code [1, x.rows()]}
    */
-  default void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
-  }
+  void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out);
 
   /** {@code out = x}, of the same shape; rows may have gaps between them. */
-  default void copyRows(Stream stream, Tensor x, Tensor out) {
-    throw new UnsupportedOperationException("this device cannot spread rows over ranks");
-  }
+  void copyRows(Stream stream, Tensor x, Tensor out);
 
   /** {@code out[i] = x[rows[i]]}. {@code rows} is I32 {@code [1, out.rows()]}. */
   void gatherRows(Stream stream, Tensor x, Tensor rows, Tensor out);

@@ -70,78 +70,114 @@ final class CudaAttention {
     return partialBytes + arrivedBytes;
   }
 
-  void attend(
-      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
-    AttentionShape shape = cache.shape();
-    boolean prompts = batch.rows() > batch.sequences();
-    if (prompts) {
-      prefill(stream, queries, cache, batch, scale, out);
-    }
-    if (!prompts || batch.sequences() > 1) {
-      reserve(shape, batch.sequences());
-      decode(stream, queries, cache, batch, scale, prompts, out);
-    }
-  }
-
-  /**
-   * @param beside whether prompts' attention was launched just before
-   */
-  private void decode(
+  /** Attention, of all tokens or of those that a rank holds. */
+  private record Call(
       long stream,
       Tensor queries,
       KvCache cache,
+      AttentionShape shape,
       AttentionBatch batch,
       float scale,
-      boolean beside,
+      boolean spread,
       Tensor out) {
-    AttentionShape shape = cache.shape();
-    MemorySegment arguments = launcher.struct();
-    addresses(arguments, queries, cache, batch);
-    arguments.set(JAVA_INT, 60, shape.heads());
-    arguments.set(JAVA_INT, 64, shape.kvHeads());
-    arguments.set(JAVA_INT, 68, cache.blockSize());
-    arguments.set(JAVA_FLOAT, 72, scale);
-    arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
-    arguments.set(JAVA_LONG, 88, out.stride());
-    arguments.set(JAVA_LONG, 96, partial);
-    arguments.set(JAVA_LONG, 104, arrived);
-    boolean fills = batch.sequences() * blocksOfHeads(shape) >= 2 * multiprocessors;
-    arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
-    arguments.set(JAVA_INT, 116, beside ? 1 : 0);
-    int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
-    launcher.launch(
-        "decode_attention_" + shape.headDim(),
-        new Launcher.Grid(
-            splits(shape, batch.sequences()),
-            blocksOfHeads(shape),
-            batch.sequences(),
-            THREADS,
-            shared),
-        stream);
+    boolean hasPrompts() {
+      return batch.rows() > batch.sequences();
+    }
   }
 
-  private void prefill(
+  /** See {@link io.flotilla.kernels.Ops#attention}. */
+  void attend(
+      long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    attend(new Call(stream, queries, cache, cache.shape(), batch, scale, false, out));
+  }
+
+  /** See {@link io.flotilla.kernels.Ops#attentionPart}. */
+  void attendPart(
       long stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
     AttentionShape shape = cache.shape();
+    // The heads of all ranks share the one key-value head.
+    AttentionShape joined =
+        new AttentionShape(cache.parts() * shape.heads(), shape.kvHeads(), shape.headDim());
+    attend(new Call(stream, queries, cache, joined, batch, scale, true, out));
+  }
+
+  private void attend(Call call) {
+    if (call.batch.rows() == 0) {
+      return;
+    }
+    if (call.hasPrompts()) {
+      prefill(call);
+    }
+    if (!call.hasPrompts() || call.batch.sequences() > 1) {
+      reserve(call.shape, call.batch.sequences());
+      decode(call);
+    }
+  }
+
+  private void decode(Call call) {
+    AttentionShape shape = call.shape;
+    int sequences = call.batch.sequences();
     MemorySegment arguments = launcher.struct();
-    addresses(arguments, queries, cache, batch);
+    addresses(arguments, call);
+    arguments.set(JAVA_INT, 60, shape.heads());
+    arguments.set(JAVA_INT, 64, shape.kvHeads());
+    arguments.set(JAVA_INT, 68, call.cache.blockSize());
+    arguments.set(JAVA_FLOAT, 72, call.scale);
+    arguments.set(JAVA_LONG, 80, CudaBuffer.address(call.out));
+    arguments.set(JAVA_LONG, 88, call.out.stride());
+    arguments.set(JAVA_LONG, 96, partial);
+    arguments.set(JAVA_LONG, 104, arrived);
+    boolean fills = sequences * blocksOfHeads(shape) >= 2 * multiprocessors;
+    arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
+    // The kernel of the prompts' attention was launched just before.
+    arguments.set(JAVA_INT, 116, call.hasPrompts() ? 1 : 0);
+    spread(arguments, 120, call);
+    int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
+    launcher.launch(
+        (call.spread ? "decode_spread_" : "decode_attention_") + shape.headDim(),
+        new Launcher.Grid(
+            splits(shape, sequences), blocksOfHeads(shape), sequences, THREADS, shared),
+        call.stream);
+  }
+
+  private void prefill(Call call) {
+    AttentionShape shape = call.shape;
+    AttentionBatch batch = call.batch;
+    MemorySegment arguments = launcher.struct();
+    addresses(arguments, call);
     arguments.set(JAVA_INT, 60, batch.sequences());
     arguments.set(JAVA_INT, 64, shape.heads());
     arguments.set(JAVA_INT, 68, shape.kvHeads());
-    arguments.set(JAVA_INT, 72, cache.blockSize());
-    arguments.set(JAVA_FLOAT, 76, scale);
-    arguments.set(JAVA_LONG, 80, CudaBuffer.address(out));
-    arguments.set(JAVA_LONG, 88, out.stride());
-    boolean warpgroups = hopper && shape.headDim() == HOPPER_DIM && !isShort(batch);
+    arguments.set(JAVA_INT, 72, call.cache.blockSize());
+    arguments.set(JAVA_FLOAT, 76, call.scale);
+    arguments.set(JAVA_LONG, 80, CudaBuffer.address(call.out));
+    arguments.set(JAVA_LONG, 88, call.out.stride());
+    spread(arguments, 96, call);
+    boolean warpgroups = hopper && !call.spread && shape.headDim() == HOPPER_DIM && !isShort(batch);
     int tile = warpgroups ? HOPPER_TILE : PREFILL_TILE;
     // Blocks that find no tile cost as much as a small one's work, and most sequences are decoded.
     int tiles = Math.ceilDiv(batch.rows(), tile) + batch.prompts();
     // The queries, and two tiles each of keys and values.
     int shared = 5 * tile * shape.headDim() * 2;
+    String kernel =
+        call.spread
+            ? "prefill_spread_"
+            : warpgroups ? "prefill_attention_hopper_" : "prefill_attention_";
     launcher.launch(
-        "prefill_attention_" + (warpgroups ? "hopper_" : "") + shape.headDim(),
+        kernel + shape.headDim(),
         new Launcher.Grid(shape.heads(), tiles, 1, warpgroups ? 2 * THREADS : THREADS, shared),
-        stream);
+        call.stream);
+  }
+
+  /** As {@code Spread} of decode_attention.cuh. */
+  private static void spread(MemorySegment arguments, long at, Call call) {
+    int parts = call.cache.parts();
+    arguments.set(JAVA_LONG, at, CudaBuffer.address(call.out));
+    arguments.set(JAVA_LONG, at + 8, call.out.stride());
+    arguments.set(JAVA_INT, at + 16, call.cache.part());
+    arguments.set(JAVA_INT, at + 20, parts);
+    arguments.set(JAVA_INT, at + 24, call.batch.rows());
+    arguments.set(JAVA_INT, at + 28, call.shape.heads() / parts);
   }
 
   /**
@@ -153,16 +189,16 @@ final class CudaAttention {
   }
 
   /** What both kernels' arguments begin with. */
-  private static void addresses(
-      MemorySegment arguments, Tensor queries, KvCache cache, AttentionBatch batch) {
-    arguments.set(JAVA_LONG, 0, CudaBuffer.address(queries));
-    arguments.set(JAVA_LONG, 8, queries.stride());
-    arguments.set(JAVA_LONG, 16, CudaBuffer.address(cache.keys()));
-    arguments.set(JAVA_LONG, 24, CudaBuffer.address(cache.values()));
-    arguments.set(JAVA_LONG, 32, CudaBuffer.address(batch.positions()));
-    arguments.set(JAVA_LONG, 40, CudaBuffer.address(batch.firstRows()));
-    arguments.set(JAVA_LONG, 48, CudaBuffer.address(batch.blockTables()));
-    arguments.set(JAVA_INT, 56, batch.blockTables().stride());
+  private static void addresses(MemorySegment arguments, Call call) {
+    Tensor tables = call.batch.blockTables();
+    arguments.set(JAVA_LONG, 0, CudaBuffer.address(call.queries));
+    arguments.set(JAVA_LONG, 8, call.queries.stride());
+    arguments.set(JAVA_LONG, 16, CudaBuffer.address(call.cache.keys()));
+    arguments.set(JAVA_LONG, 24, CudaBuffer.address(call.cache.values()));
+    arguments.set(JAVA_LONG, 32, CudaBuffer.address(call.batch.positions()));
+    arguments.set(JAVA_LONG, 40, CudaBuffer.address(call.batch.firstRows()));
+    arguments.set(JAVA_LONG, 48, CudaBuffer.address(tables));
+    arguments.set(JAVA_INT, 56, tables.stride());
   }
 
   /** Parts a context is split into at most, so that few sequences too fill the card. */

@@ -112,6 +112,10 @@ final class CudaCollectives implements Collectives {
   public void allGather(Stream stream, Buffer mine, Buffer all) {
     long bytes = mine.bytes();
     requireLength(all, bytes * size());
+    if (group.hasOwnGpus() && PeerExchange.canPut(bytes)) {
+      peers().putParts(stream, mine, bytes, 0, all);
+      return;
+    }
     int shown = show(stream, CudaBuffer.address(mine), bytes, NO_SIZES);
     for (int peer = 0; peer < size(); peer++) {
       copy(
@@ -129,6 +133,21 @@ final class CudaCollectives implements Collectives {
     }
     int shown = show(stream, CudaBuffer.address(all), bytes, NO_SIZES);
     sum(stream, shown, part * rank, mine);
+  }
+
+  @Override
+  public void allToAll(Stream stream, Buffer from, Buffer to) {
+    long bytes = from.bytes() / size();
+    requireLength(to, from.bytes());
+    if (group.hasOwnGpus() && PeerExchange.canPut(bytes)) {
+      peers().putParts(stream, from, bytes, bytes, to);
+      return;
+    }
+    int shown = show(stream, CudaBuffer.address(from), from.bytes(), NO_SIZES);
+    for (int peer = 0; peer < size(); peer++) {
+      long part = group.part(shown, peer).address() + rank * bytes;
+      copy(stream, part, CudaBuffer.address(to) + peer * bytes, bytes);
+    }
   }
 
   @Override

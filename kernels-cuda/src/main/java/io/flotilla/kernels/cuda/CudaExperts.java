@@ -172,11 +172,7 @@ final class CudaExperts {
       throw new IllegalArgumentException(
           "experts of %d x %d; --device cuda needs multiples of 8".formatted(intermediate, hidden));
     }
-    if (router.columns() > MOST_EXPERTS || layer.perToken() > MOST_PER_TOKEN) {
-      throw new IllegalArgumentException(
-          "%d of %d experts a token; --device cuda knows %d of %d at most"
-              .formatted(layer.perToken(), router.columns(), MOST_PER_TOKEN, MOST_EXPERTS));
-    }
+    requireRoutable(router.columns(), layer.perToken());
     List<List<Tensor>> gateUps = layer.gateUps();
     int experts = gateUps.size();
     requireAdjacent(gateUps.getFirst().getFirst(), gateUps.getLast().getLast(), 2 * experts);
@@ -192,6 +188,14 @@ final class CudaExperts {
     return new Run(stream, x, router, layer, parts, out);
   }
 
+  private static void requireRoutable(int experts, int perToken) {
+    if (experts > MOST_EXPERTS || perToken > MOST_PER_TOKEN) {
+      throw new IllegalArgumentException(
+          "%d of %d experts a token; --device cuda knows %d of %d at most"
+              .formatted(perToken, experts, MOST_PER_TOKEN, MOST_EXPERTS));
+    }
+  }
+
   /** Kernels find an expert's matrix by its number. */
   private static void requireAdjacent(Tensor first, Tensor last, int count) {
     long expected = CudaBuffer.address(first) + (count - 1L) * first.rows() * first.rowBytes();
@@ -205,7 +209,7 @@ final class CudaExperts {
     gates(run);
     routes(run);
     launcher.launch(
-        "expert_gates_alone_" + slots(run),
+        "expert_gates_alone_" + slots(run.router),
         Tile.FEW_8.grid(run.pairs(), run.layer.intermediateSize(), true),
         run.stream);
     down(run, CudaBuffer.address(run.out));
@@ -213,36 +217,74 @@ final class CudaExperts {
     launcher
         .number((long) run.out.stride())
         .launch(
-            "expert_down_alone_" + slots(run),
+            "expert_down_alone_" + slots(run.router),
             Launcher.Grid.of(rows, Math.ceilDiv(run.out.columns(), 16), DOWN_ALONE_THREADS),
             run.stream);
   }
 
   /** Experts that a warp's kernel knows. */
-  private static int slots(Run run) {
-    return run.router.columns() <= 128 ? 128 : MOST_EXPERTS;
+  private static int slots(Tensor router) {
+    return router.columns() <= 128 ? 128 : MOST_EXPERTS;
   }
 
   private void route(Run run) {
     routes(run);
     launcher.launch(
-        "route_" + slots(run),
+        "route_" + slots(run.router),
         Launcher.Grid.of(Math.ceilDiv(run.x.rows(), THREADS / 32), THREADS),
         run.stream);
   }
 
   /** The arguments of routing. */
   private void routes(Run run) {
-    MemorySegment arguments = launcher.struct();
-    arguments.set(JAVA_LONG, 0, CudaBuffer.address(run.router));
-    arguments.set(JAVA_LONG, 8, run.router.stride());
-    arguments.set(JAVA_INT, 16, run.router.rows());
-    arguments.set(JAVA_INT, 20, run.router.columns());
-    arguments.set(JAVA_INT, 24, run.layer.perToken());
-    arguments.set(JAVA_INT, 28, run.layer.firstExpert());
-    arguments.set(JAVA_INT, 32, run.localExperts());
-    arguments.set(JAVA_INT, 36, run.layer.normalised() ? 1 : 0);
+    ExpertLayer layer = run.layer;
+    MemorySegment arguments =
+        routes(run.router, layer.perToken(), layer.firstExpert(), run.localExperts());
+    arguments.set(JAVA_INT, 36, layer.normalised() ? 1 : 0);
     describe(arguments.asSlice(40), run.memory);
+  }
+
+  /** Those of them that say who computes a row. */
+  private MemorySegment routes(Tensor router, int perToken, int firstExpert, int experts) {
+    MemorySegment arguments = launcher.struct();
+    arguments.set(JAVA_LONG, 0, CudaBuffer.address(router));
+    arguments.set(JAVA_LONG, 8, router.stride());
+    arguments.set(JAVA_INT, 16, router.rows());
+    arguments.set(JAVA_INT, 20, router.columns());
+    arguments.set(JAVA_INT, 24, perToken);
+    arguments.set(JAVA_INT, 28, firstExpert);
+    arguments.set(JAVA_INT, 32, experts);
+    return arguments;
+  }
+
+  /** See {@link io.flotilla.kernels.Ops#chooseRows}. */
+  void chooseRows(
+      long stream,
+      Tensor router,
+      int firstExpert,
+      int perRank,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    int ranks = counts.columns();
+    int rows = router.rows();
+    requireRoutable(router.columns(), perToken);
+    long ranksOfRows = CudaBuffer.address(chosen) + (long) Integer.BYTES * ranks * rows;
+    routes(router, perToken, firstExpert, ranks * perRank);
+    launcher
+        .number(perRank)
+        .pointer(ranksOfRows)
+        .launch(
+            "find_ranks_" + slots(router),
+            Launcher.Grid.of(Math.ceilDiv(rows, THREADS / 32), THREADS),
+            stream);
+    launcher
+        .pointer(ranksOfRows)
+        .number(rows)
+        .number(ranks)
+        .pointer(CudaBuffer.address(chosen))
+        .pointer(CudaBuffer.address(counts))
+        .launch("list_rows", Launcher.Grid.of(1, SORT_THREADS), stream);
   }
 
   private static void describe(MemorySegment routing, Memory memory) {

@@ -1,5 +1,8 @@
 package io.flotilla.kernels.cuda;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.Buffer;
@@ -9,6 +12,7 @@ import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -114,13 +118,10 @@ final class CudaOps implements Ops {
         .pointer(CudaBuffer.address(rope.angles()))
         .number(rope.interleaved() ? 1 : 0)
         .pointer(CudaBuffer.address(batch.positions()))
-        .pointer(CudaBuffer.address(batch.rowSequences()))
-        .pointer(CudaBuffer.address(batch.blockTables()))
-        .number(batch.blockTables().stride())
+        .pointer(CudaBuffer.address(batch.rowSequences()));
+    cacheTokens(batch, cache)
         .number(shape.heads())
-        .number(shape.kvHeads())
         .number(shape.headDim())
-        .number(cache.blockSize())
         .pointer(CudaBuffer.address(cache.keys()))
         .pointer(CudaBuffer.address(cache.values()))
         .launch(
@@ -129,10 +130,57 @@ final class CudaOps implements Ops {
             CudaStream.handle(stream));
   }
 
+  /** Where the cache has tokens, as {@code CacheTokens} of rotate.cuh. */
+  private Launcher cacheTokens(AttentionBatch batch, KvCache cache) {
+    MemorySegment tokens = launcher.struct();
+    tokens.set(JAVA_LONG, 0, CudaBuffer.address(batch.blockTables()));
+    tokens.set(JAVA_INT, 8, batch.blockTables().stride());
+    tokens.set(JAVA_INT, 12, cache.shape().kvHeads());
+    tokens.set(JAVA_INT, 16, cache.blockSize());
+    tokens.set(JAVA_INT, 20, cache.part());
+    tokens.set(JAVA_INT, 24, cache.parts());
+    return launcher;
+  }
+
+  @Override
+  public void store(Stream stream, Tensor keysValues, AttentionBatch batch, KvCache cache) {
+    launcher
+        .pointer(CudaBuffer.address(keysValues))
+        .pointer(CudaBuffer.address(batch.positions()))
+        .pointer(CudaBuffer.address(batch.rowSequences()));
+    cacheTokens(batch, cache)
+        .number(cache.shape().headDim() / VECTOR)
+        .pointer(CudaBuffer.address(cache.keys()))
+        .pointer(CudaBuffer.address(cache.values()))
+        .launch("store_rows", Launcher.Grid.of(batch.rows(), 256), CudaStream.handle(stream));
+  }
+
   @Override
   public void attention(
       Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
     attention.attend(CudaStream.handle(stream), queries, cache, batch, scale, out);
+  }
+
+  @Override
+  public void attentionPart(
+      Stream stream, Tensor queries, KvCache cache, AttentionBatch batch, float scale, Tensor out) {
+    attention.attendPart(CudaStream.handle(stream), queries, cache, batch, scale, out);
+  }
+
+  @Override
+  public void mergeAttention(Stream stream, Tensor parts, AttentionShape shape, Tensor out) {
+    launcher
+        .pointer(CudaBuffer.address(parts))
+        .number((long) parts.stride())
+        .number(out.rows() == 0 ? 0 : parts.rows() / out.rows())
+        .number(out.rows())
+        .number(shape.heads())
+        .pointer(CudaBuffer.address(out))
+        .number((long) out.stride())
+        .launch(
+            "merge_attention",
+            Launcher.Grid.of(out.rows(), shape.heads(), shape.headDim()),
+            CudaStream.handle(stream));
   }
 
   @Override
@@ -154,6 +202,44 @@ final class CudaOps implements Ops {
   public void mixExperts(
       Stream stream, Tensor x, Tensor router, ExpertLayer layer, Buffer memory, Tensor out) {
     experts.mix(CudaStream.handle(stream), x, router, layer, memory, out);
+  }
+
+  @Override
+  public void chooseRows(
+      Stream stream,
+      Tensor router,
+      int firstExpert,
+      int perRank,
+      int perToken,
+      Tensor chosen,
+      Tensor counts) {
+    experts.chooseRows(
+        CudaStream.handle(stream), router, firstExpert, perRank, perToken, chosen, counts);
+  }
+
+  @Override
+  public void sumRows(Stream stream, Tensor x, Tensor rows, Tensor out) {
+    requireVectors("rows of a sum", x.columns());
+    launcher
+        .pointer(CudaBuffer.address(x))
+        .number(x.rowBytes() / Integer.BYTES)
+        .pointer(CudaBuffer.address(rows))
+        .number(rows.columns())
+        .number(out.columns() / 2)
+        .pointer(CudaBuffer.address(out))
+        .number(out.rowBytes() / Integer.BYTES)
+        .launch("sum_rows", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
+  }
+
+  @Override
+  public void copyRows(Stream stream, Tensor x, Tensor out) {
+    launcher
+        .pointer(CudaBuffer.address(x))
+        .number(x.rowBytes() / Integer.BYTES)
+        .number((int) (x.type().bytes(x.columns()) / Integer.BYTES))
+        .pointer(CudaBuffer.address(out))
+        .number(out.rowBytes() / Integer.BYTES)
+        .launch("copy_rows", Launcher.Grid.of(out.rows(), 256), CudaStream.handle(stream));
   }
 
   @Override

@@ -32,12 +32,16 @@ final class CudaStream implements Stream {
 
   @Override
   public void upload(MemorySegment from, Buffer to) {
-    driver.copyToDevice(CudaBuffer.address(to), from, from.byteSize(), handle);
+    if (from.byteSize() > 0) {
+      driver.copyToDevice(CudaBuffer.address(to), from, from.byteSize(), handle);
+    }
   }
 
   @Override
   public void download(Buffer from, MemorySegment to) {
-    driver.copyToHost(to, CudaBuffer.address(from), from.bytes(), handle);
+    if (from.bytes() > 0) {
+      driver.copyToHost(to, CudaBuffer.address(from), from.bytes(), handle);
+    }
   }
 
   @Override

@@ -24,7 +24,7 @@ import java.util.concurrent.atomic.AtomicLong;
 final class Launcher {
   private static final int SHARED_BYTES_UNASKED = 48 << 10;
   private static final int SLOTS = 24;
-  private static final int SLOT_BYTES = 128;
+  private static final int SLOT_BYTES = 192;
   private static final int OVERLAP_PREVIOUS = 6; // Programmatic stream serialization.
 
   private final Driver driver;
@@ -83,7 +83,7 @@ final class Launcher {
     return this;
   }
 
-  /** A struct of at most 128 bytes, to be filled by the caller. */
+  /** A struct of at most 192 bytes, to be filled by the caller. */
   MemorySegment struct() {
     return values.asSlice((long) count++ * SLOT_BYTES, SLOT_BYTES);
   }
@@ -109,8 +109,12 @@ final class Launcher {
     launch(name, grid, stream, false);
   }
 
+  /** A grid without blocks is one without rows: a rank may have none of a step's. */
   private void launch(String name, Grid grid, long stream, boolean early) {
     count = 0;
+    if (grid.x == 0 || grid.y == 0) {
+      return;
+    }
     configuration.set(JAVA_INT, 0, grid.x);
     configuration.set(JAVA_INT, 4, grid.y);
     configuration.set(JAVA_INT, 8, grid.z);

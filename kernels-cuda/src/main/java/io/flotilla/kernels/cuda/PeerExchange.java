@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.flotilla.kernels.AbortSignal;
+import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
@@ -30,6 +31,7 @@ final class PeerExchange {
   private static final int PACKET_BYTES = 16;
   private static final int PUSHED_IN_PACKET = 8;
   private static final int VECTOR_BYTES = 16;
+  private static final int PUT_BYTES = 8;
   private static final int PUSHERS = 256;
   private static final int THREADS = 512;
   private static final int MOST_PUSHING_BLOCKS = 128;
@@ -118,6 +120,30 @@ final class PeerExchange {
             // As many on every rank, though the last may have fewer columns.
             grid((long) all.rows() * all.columns() / addresses.length, THREADS, MOST_BLOCKS),
             CudaStream.handle(stream));
+  }
+
+  /** Whether {@link #putParts} can move parts of that many bytes. */
+  static boolean canPut(long bytes) {
+    return bytes % PUT_BYTES == 0;
+  }
+
+  /**
+   * Writes a part of this rank's memory to each rank's, in the order of ranks.
+   *
+   * @param bytes of a part
+   * @param step from the part for one rank to that for the next, 0 where all get the same
+   */
+  void putParts(Stream stream, Buffer mine, long bytes, long step, Buffer all) {
+    if (bytes == 0) {
+      return;
+    }
+    peers()
+        .pointer(CudaBuffer.address(mine))
+        .number(step / PUT_BYTES)
+        .number(bytes / PUT_BYTES)
+        .pointer(CudaBuffer.address(all))
+        .launch(
+            "put_parts", grid(bytes / PUT_BYTES, THREADS, MOST_BLOCKS), CudaStream.handle(stream));
   }
 
   private static Launcher.Grid grid(long items, int threads, int most) {

@@ -6,13 +6,21 @@ import static io.flotilla.kernels.TensorType.F32;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.AttentionShape;
 import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.RopeTable;
+import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.cuda.DevicePair.Pair;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
-/** Steps of some sequences on two devices, each with its own cache, pages in a scattered order. */
+/**
+ * Steps of some sequences on two devices, each with its own cache, pages in a scattered order. On
+ * the GPU the tokens may be spread over the caches of several ranks, which have the queries of some
+ * heads each; then there is one key-value head.
+ */
 final class AttentionRun {
   private static final int BLOCK = 16;
   private static final int COLUMNS = 256;
@@ -25,20 +33,45 @@ final class AttentionRun {
   private final Pair angles;
   private final @Nullable Pair queryNorm;
   private final @Nullable Pair keyNorm;
-  private final KvCache gpuCache;
+  private final List<KvCache> gpuCaches;
   private final KvCache cpuCache;
   private final int[] lengths = new int[SEQUENCES];
 
   AttentionRun(
       DevicePair devices, int heads, int kvHeads, int headDim, boolean interleaved, boolean norms) {
+    this(devices, heads, kvHeads, headDim, interleaved, norms, 1);
+  }
+
+  private AttentionRun(
+      DevicePair devices,
+      int heads,
+      int kvHeads,
+      int headDim,
+      boolean interleaved,
+      boolean norms,
+      int parts) {
     this.devices = devices;
     this.shape = new AttentionShape(heads, kvHeads, headDim);
     this.interleaved = interleaved;
     this.angles = rotations(headDim);
     this.queryNorm = norms ? devices.random(1, headDim, F32) : null;
     this.keyNorm = norms ? devices.random(1, headDim, F32) : null;
-    this.gpuCache = devices.gpu.allocateKvCache(shape, SEQUENCES * COLUMNS, BLOCK);
+    AttentionShape ofPart = new AttentionShape(heads / parts, kvHeads, headDim);
+    this.gpuCaches =
+        IntStream.range(0, parts)
+            .mapToObj(
+                part ->
+                    devices
+                        .gpu
+                        .allocateKvCache(ofPart, SEQUENCES * COLUMNS, BLOCK)
+                        .share(part, parts))
+            .toList();
     this.cpuCache = devices.cpu.allocateKvCache(shape, SEQUENCES * COLUMNS, BLOCK);
+  }
+
+  /** Whose tokens some ranks hold between them. */
+  static AttentionRun spread(DevicePair devices, int heads, int headDim, int parts) {
+    return new AttentionRun(devices, heads, 1, headDim, false, true, parts);
   }
 
   private Pair rotations(int headDim) {
@@ -99,18 +132,6 @@ final class AttentionRun {
     Pair qkv = devices.random(rows, shape.qkvColumns(), BF16);
     float scale = (float) (1 / Math.sqrt(shape.headDim()));
     devices
-        .gpu
-        .ops()
-        .rotateAndStore(
-            devices.gpuStream,
-            qkv.gpu(),
-            queryNorm == null ? null : queryNorm.gpu(),
-            keyNorm == null ? null : keyNorm.gpu(),
-            1e-6f,
-            new RopeTable(angles.gpu(), interleaved),
-            onGpu,
-            gpuCache);
-    devices
         .cpu
         .ops()
         .rotateAndStore(
@@ -122,16 +143,76 @@ final class AttentionRun {
             new RopeTable(angles.cpu(), interleaved),
             onCpu,
             cpuCache);
-    Pair queries = qkv.sliceColumns(0, shape.queryColumns());
     Pair out = devices.poisoned(rows, shape.queryColumns(), BF16);
-    devices
-        .gpu
-        .ops()
-        .attention(devices.gpuStream, queries.gpu(), gpuCache, onGpu, scale, out.gpu());
-    devices
-        .cpu
-        .ops()
-        .attention(devices.cpuStream, queries.cpu(), cpuCache, onCpu, scale, out.cpu());
+    if (gpuCaches.size() == 1) {
+      rotate(qkv.gpu(), onGpu, gpuCaches.getFirst());
+      Tensor queries = qkv.gpu().sliceColumns(0, shape.queryColumns());
+      ops().attention(devices.gpuStream, queries, gpuCaches.getFirst(), onGpu, scale, out.gpu());
+    } else {
+      attendInParts(qkv.gpu(), onGpu, scale, out.gpu());
+    }
+    Tensor queries = qkv.cpu().sliceColumns(0, shape.queryColumns());
+    devices.cpu.ops().attention(devices.cpuStream, queries, cpuCache, onCpu, scale, out.cpu());
     return out;
+  }
+
+  private Ops ops() {
+    return devices.gpu.ops();
+  }
+
+  private void rotate(Tensor qkv, AttentionBatch batch, KvCache cache) {
+    RopeTable rope = new RopeTable(angles.gpu(), interleaved);
+    ops()
+        .rotateAndStore(
+            devices.gpuStream,
+            qkv,
+            queryNorm == null ? null : queryNorm.gpu(),
+            keyNorm == null ? null : keyNorm.gpu(),
+            1e-6f,
+            rope,
+            batch,
+            cache);
+  }
+
+  /** What the ranks do one after another, with copies in place of what they exchange. */
+  private void attendInParts(Tensor qkv, AttentionBatch batch, float scale, Tensor out) {
+    int parts = gpuCaches.size();
+    int rows = batch.rows();
+    AttentionShape ofPart = gpuCaches.getFirst().shape();
+    int columns = ofPart.queryColumns();
+    int keysValues = ofPart.keyValueColumns();
+    int partColumns = columns + 2 * ofPart.heads();
+    Tensor queries = Tensor.allocate(devices.gpu, BF16, parts * rows, columns);
+    for (int part = 0; part < parts; part++) {
+      Tensor mine = Tensor.allocate(devices.gpu, BF16, rows, columns + keysValues);
+      copy(qkv.sliceColumns(part * columns, columns), mine.sliceColumns(0, columns));
+      copy(qkv.sliceColumns(parts * columns, keysValues), mine.sliceColumns(columns, keysValues));
+      rotate(mine, batch, gpuCaches.get(part));
+      copy(mine.sliceColumns(0, columns), queries.sliceRows(part * rows, rows));
+    }
+    List<Tensor> received = new ArrayList<>();
+    for (int part = 0; part < parts; part++) {
+      received.add(devices.poisoned(parts * rows, partColumns, F32).gpu());
+    }
+    for (int from = 0; from < parts; from++) {
+      Tensor computed = devices.poisoned(parts * rows, partColumns, F32).gpu();
+      ops().attentionPart(devices.gpuStream, queries, gpuCaches.get(from), batch, scale, computed);
+      for (int part = 0; part < parts; part++) {
+        copy(
+            computed.sliceRows(part * rows, rows), received.get(part).sliceRows(from * rows, rows));
+      }
+    }
+    for (int part = 0; part < parts; part++) {
+      ops()
+          .mergeAttention(
+              devices.gpuStream,
+              received.get(part),
+              ofPart,
+              out.sliceColumns(part * columns, columns));
+    }
+  }
+
+  private void copy(Tensor from, Tensor to) {
+    ops().copyRows(devices.gpuStream, from, to);
   }
 }

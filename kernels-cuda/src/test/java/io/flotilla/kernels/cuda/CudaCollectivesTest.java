@@ -97,22 +97,33 @@ class CudaCollectivesTest {
           Tensor large = Tensor.allocate(device, BF16, 200, 4096);
           Tensor mine = Tensor.allocate(device, F32, 3, 100 - ranks.rank());
           Tensor all = Tensor.allocate(device, F32, 3, 199);
+          Tensor parts = Tensor.allocate(device, F32, 2, 100);
+          Tensor taken = Tensor.allocate(device, F32, 2, 100);
+          Tensor gathered = Tensor.allocate(device, F32, 4, 100);
           for (int round = 0; round < ROUNDS; round++) {
             int number = round;
             fill(stream, small, index -> (ranks.rank() + 1) * ((index + number) % 8));
             fill(stream, large, index -> (ranks.rank() + 1) * ((index + number) % 16));
             fill(stream, mine, index -> 1000 * ranks.rank() + number + index);
+            fill(stream, parts, index -> 1000 * ranks.rank() + number + index);
             stream.repeat(
                 "exchanges",
                 () -> {
                   ranks.allReduce(stream, small);
                   ranks.allReduce(stream, large);
                   ranks.gatherColumns(stream, mine, all, 100 * ranks.rank());
+                  ranks.allToAll(stream, parts.buffer(), taken.buffer());
+                  ranks.allGather(stream, taken.buffer(), gathered.buffer());
                   ranks.allReduce(stream, small);
                 });
             expect(stream, small, index -> 6 * ((index + number) % 8));
             expect(stream, large, index -> 3 * ((index + number) % 16));
             expectColumns(stream, all, 100, number);
+            // Rank r has row r of each.
+            expect(
+                stream,
+                gathered,
+                index -> index / 100 % 2 * 1000 + number + index / 200 * 100 + index % 100);
           }
         });
   }
@@ -206,6 +217,31 @@ class CudaCollectivesTest {
         });
   }
 
+  /** Of four bytes, which kernels do not move, and of multiples of eight. */
+  @ParameterizedTest
+  @ValueSource(strings = {"0,0", "0,0,0", "0,1", "0,1,0,1", "0,1,2"})
+  void exchangesEqualParts(String ids) {
+    run(
+        ids,
+        (device, stream, ranks) -> {
+          int size = ranks.size();
+          for (int count : new int[] {1, 2, 300, 100_000}) {
+            Tensor from = Tensor.allocate(device, F32, size, count);
+            Tensor to = Tensor.allocate(device, F32, size, count);
+            fill(stream, from, index -> 10 * ranks.rank() + index / count + 100 * (index % 7));
+            ranks.allToAll(stream, from.buffer(), to.buffer());
+            fill(stream, from, _ -> -1);
+            expect(
+                stream,
+                to,
+                index ->
+                    10 * (index / count)
+                        + ranks.rank()
+                        + 100 * ((ranks.rank() * count + index % count) % 7));
+          }
+        });
+  }
+
   /** More messages than may be on their way, of different lengths. */
   @ParameterizedTest
   @ValueSource(strings = {"0,0", "0,1"})
@@ -290,7 +326,10 @@ class CudaCollectivesTest {
     CudaDeviceProvider provider = new CudaDeviceProvider();
     Optional<String> obstacle = provider.obstacle();
     assumeTrue(obstacle.isEmpty(), () -> "needs a GPU: " + obstacle.orElse(""));
-    assumeTrue(!ids.contains("1") || CudaSetup.find().devices() > 1, "needs two GPUs");
+    for (String id : ids.split(",", -1)) {
+      assumeTrue(
+          Integer.parseInt(id) < CudaSetup.find().devices(), "there are fewer GPUs than it needs");
+    }
     List<Device> devices = new ArrayList<>();
     for (String id : ids.split(",", -1)) {
       devices.add(provider.open(Integer.parseInt(id)));

@@ -120,6 +120,17 @@ final class CpuCollectives implements Collectives {
   }
 
   @Override
+  public void allToAll(Stream stream, Buffer from, Buffer to) {
+    requireLength(to, from.bytes());
+    open(NativeMemory.address(from), NO_PARTS);
+    long bytes = from.bytes() / size();
+    for (int peer = 0; peer < size(); peer++) {
+      copy(addresses[peer] + rank * bytes, NativeMemory.address(to) + peer * bytes, bytes);
+    }
+    meet();
+  }
+
+  @Override
   public void allToAll(
       Stream stream, Buffer from, long[] sentBytes, Buffer to, long[] receivedBytes) {
     open(NativeMemory.address(from), sentBytes);

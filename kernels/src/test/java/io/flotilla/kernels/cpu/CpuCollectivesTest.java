@@ -167,6 +167,27 @@ class CpuCollectivesTest {
 
   @ParameterizedTest
   @ValueSource(ints = {2, 3, 4, 8})
+  void exchangesEqualParts(int ranks) {
+    run(
+        ranks,
+        side -> {
+          for (int count : new int[] {1, 33, 5000}) {
+            Buffer from = device(side).allocate(4L * ranks * count);
+            Buffer to = device(side).allocate(4L * ranks * count);
+            for (int i = 0; i < ranks * count; i++) {
+              set(from, i, value(side.rank() * ranks + i / count, i % count));
+            }
+            side.allToAll(stream, from, to);
+            fill(from, 77);
+            for (int i = 0; i < ranks * count; i++) {
+              assertThat(get(to, i)).isEqualTo(value(i / count * ranks + side.rank(), i % count));
+            }
+          }
+        });
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 4, 8})
   void broadcastsFromAnyRank(int ranks) {
     run(
         ranks,

@@ -7,6 +7,7 @@ import io.flotilla.kernels.ExpertLayer;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
+import io.flotilla.model.layer.DispatchMemory.Routed;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -54,25 +55,25 @@ final class ExpertDispatch {
    */
   void apply(
       Stream stream, Tensor x, Tensor router, DispatchMemory memory, Mixing mixing, Tensor out) {
-    int hidden = x.columns();
     Tensor chosen = memory.chosen();
     int perRank = experts.downs().size();
     ops.chooseRows(
         stream, router, firstExpert, perRank, experts.perToken(), chosen, memory.counts());
     exchangeCounts(stream, memory);
-    int giving = sum(sent);
-    int taking = sum(received);
-    Tensor rows = chosen.sliceColumns(0, giving);
-    Tensor given = memory.given(giving, hidden + router.columns());
-    ops.gatherRows(stream, x, rows, given.sliceColumns(0, hidden));
-    ops.gatherRows(stream, router, rows, given.sliceColumns(hidden, router.columns()));
-    Tensor taken = memory.taken(taking, hidden + router.columns());
-    exchange(stream, given, sent, taken, received);
-    Tensor results = memory.results(taking, hidden);
-    mixing.mix(
-        taken.sliceColumns(0, hidden), taken.sliceColumns(hidden, router.columns()), results);
-    Tensor returned = memory.given(giving, hidden);
-    exchange(stream, results, received, returned, sent);
+    Tensor rows = chosen.sliceColumns(0, sum(sent));
+    Routed given = memory.given(sum(sent));
+    ops.gatherRows(stream, x, rows, given.x());
+    ops.gatherRows(stream, router, rows, given.router());
+    Routed taken = memory.taken(sum(received));
+    long bytes = memory.routedBytes();
+    context.allToAll(
+        stream, given.memory(), bytes(sent, bytes), taken.memory(), bytes(received, bytes));
+    Tensor results = memory.results(sum(received));
+    mixing.mix(taken.x(), taken.router(), results);
+    Tensor returned = memory.returned(sum(sent));
+    bytes = x.type().bytes(x.columns());
+    context.allToAll(
+        stream, results.memory(), bytes(received, bytes), returned.memory(), bytes(sent, bytes));
     ops.sumRows(stream, returned, rows, out);
   }
 
@@ -92,12 +93,8 @@ final class ExpertDispatch {
     return counts.getAtIndex(ValueLayout.JAVA_INT, (long) from * context.size() + to);
   }
 
-  private void exchange(Stream stream, Tensor from, long[] fromRows, Tensor to, long[] toRows) {
-    context.allToAll(stream, from.memory(), bytes(from, fromRows), to.memory(), bytes(to, toRows));
-  }
-
-  private static long[] bytes(Tensor tensor, long[] rows) {
-    return Arrays.stream(rows).map(count -> count * tensor.rowBytes()).toArray();
+  private static long[] bytes(long[] rows, long rowBytes) {
+    return Arrays.stream(rows).map(count -> count * rowBytes).toArray();
   }
 
   private static int sum(long[] rows) {

@@ -8,8 +8,6 @@ import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Ops;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.Tensor;
-import io.flotilla.kernels.TensorType;
-import java.util.Arrays;
 
 /**
  * Attention of ranks that hold the tokens of a key-value head between them. Each gets the queries
@@ -20,13 +18,11 @@ final class SpreadAttention {
   private final Ops ops;
   private final Collectives keys;
   private final AttentionShape shape;
-  private final long[] lengths;
 
   SpreadAttention(Ops ops, Collectives keys, AttentionShape shape) {
     this.ops = ops;
     this.keys = keys;
     this.shape = shape;
-    this.lengths = new long[keys.size()];
   }
 
   /**
@@ -48,8 +44,7 @@ final class SpreadAttention {
     Tensor mine = memory.computed(keys.size() * rows, columns);
     ops.attentionPart(stream, gathered, cache, batch, scale, mine);
     Tensor received = memory.received(keys.size() * rows, columns);
-    Arrays.fill(lengths, TensorType.F32.bytes((long) rows * columns));
-    keys.allToAll(stream, mine.memory(), lengths, received.memory(), lengths);
+    keys.allToAll(stream, mine.memory(), received.memory());
     ops.mergeAttention(stream, received, shape, out);
   }
 

@@ -64,10 +64,10 @@ public record StageRanks(
 
   /**
    * Whether {@link io.flotilla.kernels.Stream#repeat} may record a pass through the stage's layers:
-   * that is so of sums over the ranks of a layer, and of no other exchange.
+   * not where ranks share out a step's rows, of which each may have another number at every step.
    */
   public boolean canRepeat() {
-    return layers.canRepeat() && context.size() == 1 && keys.size() == 1;
+    return layers.canRepeat() && keys.canRepeat() && context.size() == 1;
   }
 
   /** Whether the rank's thread waits for another of the stage now. Readable from any thread. */

@@ -1,0 +1,202 @@
+// Runs the threads of a block one after another on one thread of the host, each on a stack of its
+// own: a thread runs until it waits for others, of its warp or of its block.
+#pragma once
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <functional>
+
+struct Place {
+  unsigned x, y, z;
+};
+
+namespace fibers {
+
+constexpr int MOST = 1024;
+constexpr int WARP = 32;
+constexpr size_t STACK_BYTES = 64 << 10;
+
+// Leaves one stack for another: what a call preserves is on the stack that is left.
+asm(R"(
+.text
+.type change_stack, @function
+change_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size change_stack, .-change_stack
+)");
+extern "C" void change_stack(void** from, void* to);
+
+enum State { RUNNABLE, AT_WARP, AT_BLOCK, DONE };
+
+// What lanes of a warp show each other, in turns: whoever is one exchange ahead has seen all others
+// arrive at it, and so read the one before.
+struct Exchange {
+  uint64_t words[2][WARP][4];
+  unsigned number;
+};
+
+struct Block {
+  Place thread, block, blocks, threads;
+  void* scheduler;
+  void* stacks[MOST];
+  State states[MOST];
+  Exchange exchanges[MOST / WARP];
+  unsigned numbers[MOST];  // exchanges that a thread has begun
+  int count;
+  int current;
+  int votes;
+  int verdict;
+  char* memory;
+  const std::function<void()>* body;
+};
+
+inline thread_local Block* running;
+
+inline Block& here() { return *running; }
+
+inline void run_other() {
+  Block& b = here();
+  int from = b.current;
+  for (int step = 1; step <= b.count; step++) {
+    int next = (from + step) % b.count;
+    if (b.states[next] == RUNNABLE) {
+      if (next != from) {
+        b.current = next;
+        b.thread.x = next;
+        change_stack(&b.stacks[from], b.stacks[next]);
+      }
+      return;
+    }
+  }
+  if (b.states[from] != DONE) {
+    fprintf(stderr, "a block's threads all wait, and not for the same\n");
+    abort();
+  }
+  change_stack(&b.stacks[from], b.scheduler);
+}
+
+// Lets threads in [first, end) go on that wait as `waiting`, once no other is on its way there.
+inline bool release(State waiting, int first, int end) {
+  Block& b = here();
+  for (int i = first; i < end; i++) {
+    if (b.states[i] != waiting && b.states[i] != DONE) {
+      return false;
+    }
+  }
+  for (int i = first; i < end; i++) {
+    if (b.states[i] == waiting) {
+      b.states[i] = RUNNABLE;
+    }
+  }
+  return true;
+}
+
+inline bool release_warp(int thread) {
+  int first = thread / WARP * WARP;
+  Block& b = here();
+  return release(AT_WARP, first, first + WARP < b.count ? first + WARP : b.count);
+}
+
+inline void release_block() {
+  Block& b = here();
+  int votes = b.votes;
+  if (release(AT_BLOCK, 0, b.count)) {
+    b.verdict = votes;
+    b.votes = 1;
+  }
+}
+
+inline void await_warp() {
+  Block& b = here();
+  b.states[b.current] = AT_WARP;
+  if (!release_warp(b.current)) {
+    run_other();
+  }
+}
+
+// Whether all threads of the block say yes.
+inline bool await_block(bool yes) {
+  Block& b = here();
+  b.votes &= yes;
+  b.states[b.current] = AT_BLOCK;
+  release_block();
+  if (b.states[b.current] != RUNNABLE) {
+    run_other();
+  }
+  return b.verdict;
+}
+
+// What this lane shows, and what the others of its warp do.
+inline uint64_t (*exchange(const uint64_t* mine, int words))[4] {
+  Block& b = here();
+  int thread = b.current;
+  unsigned half = b.numbers[thread]++ & 1;
+  uint64_t(*all)[4] = b.exchanges[thread / WARP].words[half];
+  memcpy(all[thread % WARP], mine, words * 8);
+  await_warp();
+  return all;
+}
+
+inline void live() {
+  (*here().body)();
+  Block& b = here();
+  b.states[b.current] = DONE;
+  release_warp(b.current);
+  release_block();
+  run_other();
+}
+
+inline void begin(void** stack, char* memory) {
+  void** top = reinterpret_cast<void**>(memory + STACK_BYTES) - 2;
+  *top = reinterpret_cast<void*>(live);
+  *stack = top - 6;
+}
+
+// Runs all blocks of a launch.
+inline void launch(Place blocks, int threads, const std::function<void()>& body) {
+  static thread_local Block b;
+  if (b.memory == nullptr) {
+    b.memory = static_cast<char*>(mmap(nullptr, MOST * STACK_BYTES, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  }
+  running = &b;
+  b.body = &body;
+  b.count = threads;
+  b.blocks = blocks;
+  b.threads = {(unsigned)threads, 1, 1};
+  for (unsigned z = 0; z < blocks.z; z++) {
+    for (unsigned y = 0; y < blocks.y; y++) {
+      for (unsigned x = 0; x < blocks.x; x++) {
+        b.block = {x, y, z};
+        b.thread = {0, 0, 0};
+        b.current = 0;
+        b.votes = 1;
+        for (int i = 0; i < threads; i++) {
+          b.states[i] = RUNNABLE;
+          b.numbers[i] = 0;
+          begin(&b.stacks[i], b.memory + i * STACK_BYTES);
+        }
+        change_stack(&b.scheduler, b.stacks[0]);
+      }
+    }
+  }
+}
+
+}  // namespace fibers
