@@ -6,6 +6,7 @@ import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.kernels.AttentionBatch;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
+import io.flotilla.kernels.Mark;
 import io.flotilla.kernels.Stream;
 import io.flotilla.kernels.TokenSampling;
 import io.flotilla.model.Architectures;
@@ -16,6 +17,7 @@ import io.flotilla.model.StageInput.Activations;
 import io.flotilla.model.StageInput.Ids;
 import io.flotilla.model.layer.ShardLoader;
 import java.lang.foreign.Arena;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -45,6 +47,7 @@ final class Rank implements AutoCloseable {
   private final MemoryPlan memory;
   private final StageClock clock = new StageClock(System::nanoTime);
   private final Map<StepSize, Activations> yielded = new HashMap<>();
+  private final ArrayDeque<Mark> unfinished = new ArrayDeque<>();
 
   /**
    * Loads the rank's share of the model and allocates everything a step needs. Weights, device and
@@ -216,6 +219,7 @@ final class Rank implements AutoCloseable {
       sampleReturn.awaitNeeded(stream, plan, slots);
       clock.start();
     }
+    awaitRoom();
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
     StageInput input =
         place.isFirstStage() ? new Ids(rows.ids()) : receive(rows.rows().own().rows());
@@ -225,13 +229,25 @@ final class Rank implements AutoCloseable {
     }
     if (scoring == null) {
       link.send(stream, activations);
+      unfinished.add(stream.mark());
       return null;
     }
     StepResult result = scoring.score(plan, slots, activations, _ -> true);
+    unfinished.add(stream.mark());
     if (!place.isFirstStage()) {
       sampleReturn.send(stream, result.samples());
     }
     return place.answers() ? result : null;
+  }
+
+  /**
+   * Waits until what the next step writes is no longer read: nothing else holds the host back in a
+   * step that samples nothing.
+   */
+  private void awaitRoom() {
+    while (unfinished.size() >= StagedBytes.COPIES) {
+      unfinished.remove().await();
+    }
   }
 
   private Activations receive(int rows) {
