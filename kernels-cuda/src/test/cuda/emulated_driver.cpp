@@ -1,6 +1,6 @@
 // A driver and a cuBLASLt that run the kernels on the CPU: streams are threads, device memory is the
 // process's own. As slow as it is, it does what a GPU of compute capability 8.0 does, on as many as
-// EMULATED_GPUS says. Build: g++ -std=c++17 -O2 -fPIC -shared -pthread -I MAIN_CUDA
+// EMULATED_GPUS says.
 #include "machine.h"
 // Order is that of kernels.cu, less what needs Hopper's instructions.
 #include "elementwise.cuh"
@@ -133,6 +133,14 @@ std::atomic<size_t> allocated{0};
 constexpr size_t MEMORY = 4l << 30;
 std::mutex sizes_lock;
 std::map<uint64_t, size_t> sizes;
+std::map<uint64_t, size_t> pinned;
+
+// Whether copies of host memory take place when the stream comes to them, not before the call ends.
+bool is_pinned(uint64_t address) {
+  std::lock_guard<std::mutex> guard(sizes_lock);
+  auto above = pinned.upper_bound(address);
+  return above != pinned.begin() && address < std::prev(above)->first + std::prev(above)->second;
+}
 
 }  // namespace
 
@@ -177,9 +185,17 @@ int cuMemFree_v2(uint64_t address) {
   return 0;
 }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned) {
-  return *memory = aligned_alloc(256, (bytes + 255) / 256 * 256), 0;
+  size_t whole = (bytes + 255) / 256 * 256;
+  *memory = aligned_alloc(256, whole);
+  std::lock_guard<std::mutex> guard(sizes_lock);
+  pinned[reinterpret_cast<uint64_t>(*memory)] = whole;
+  return 0;
 }
-int cuMemFreeHost(void* memory) { return free(memory), 0; }
+int cuMemFreeHost(void* memory) {
+  std::lock_guard<std::mutex> guard(sizes_lock);
+  pinned.erase(reinterpret_cast<uint64_t>(memory));
+  return free(memory), 0;
+}
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Queue* stream) {
   return stream->add([=] { memset(reinterpret_cast<void*>(at), value, bytes); }), 0;
 }
@@ -188,10 +204,20 @@ int cuMemcpyAsync(uint64_t to, uint64_t from, size_t bytes, Queue* stream) {
   return 0;
 }
 int cuMemcpyHtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Queue* stream) {
-  return cuMemcpyAsync(to, from, bytes, stream);
+  if (is_pinned(from)) {
+    return cuMemcpyAsync(to, from, bytes, stream);
+  }
+  const char* first = reinterpret_cast<const char*>(from);
+  std::vector<char> copy(first, first + bytes);
+  stream->add([=] { memcpy(reinterpret_cast<void*>(to), copy.data(), bytes); });
+  return 0;
 }
 int cuMemcpyDtoHAsync_v2(uint64_t to, uint64_t from, size_t bytes, Queue* stream) {
-  return cuMemcpyAsync(to, from, bytes, stream);
+  cuMemcpyAsync(to, from, bytes, stream);
+  if (!is_pinned(to)) {
+    stream->drain();
+  }
+  return 0;
 }
 int cuStreamCreate(Queue** stream, unsigned) { return *stream = new Queue, 0; }
 int cuStreamDestroy_v2(Queue* stream) { return delete stream, 0; }

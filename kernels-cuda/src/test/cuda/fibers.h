@@ -59,6 +59,10 @@ struct Block {
   State states[MOST];
   Exchange exchanges[MOST / WARP];
   unsigned numbers[MOST];  // exchanges that a thread has begun
+  int at_warp[MOST / WARP];  // threads that wait, and that are done
+  int done_in_warp[MOST / WARP];
+  int at_block;
+  int done;
   int count;
   int current;
   int votes;
@@ -92,55 +96,61 @@ inline void run_other() {
   change_stack(&b.stacks[from], b.scheduler);
 }
 
-// Lets threads in [first, end) go on that wait as `waiting`, once no other is on its way there.
-inline bool release(State waiting, int first, int end) {
+// Lets threads from `first` on go on that wait as `waiting`.
+inline void release(State waiting, int first, int end) {
   Block& b = here();
-  for (int i = first; i < end; i++) {
-    if (b.states[i] != waiting && b.states[i] != DONE) {
-      return false;
-    }
-  }
   for (int i = first; i < end; i++) {
     if (b.states[i] == waiting) {
       b.states[i] = RUNNABLE;
     }
   }
-  return true;
 }
 
-inline bool release_warp(int thread) {
-  int first = thread / WARP * WARP;
+// Lets a warp go on once all of it wait.
+inline void release_warp(int warp) {
   Block& b = here();
-  return release(AT_WARP, first, first + WARP < b.count ? first + WARP : b.count);
+  int first = warp * WARP;
+  int lanes = b.count - first < WARP ? b.count - first : WARP;
+  if (b.at_warp[warp] > 0 && b.at_warp[warp] + b.done_in_warp[warp] == lanes) {
+    b.at_warp[warp] = 0;
+    release(AT_WARP, first, first + lanes);
+  }
 }
 
+// Lets the block go on once all of it wait.
 inline void release_block() {
   Block& b = here();
-  int votes = b.votes;
-  if (release(AT_BLOCK, 0, b.count)) {
-    b.verdict = votes;
+  if (b.at_block > 0 && b.at_block + b.done == b.count) {
+    b.at_block = 0;
+    release(AT_BLOCK, 0, b.count);
+    b.verdict = b.votes;
     b.votes = 1;
   }
 }
 
-inline void await_warp() {
+// Runs others until this thread may go on.
+inline void wait_as(State state) {
   Block& b = here();
-  b.states[b.current] = AT_WARP;
-  if (!release_warp(b.current)) {
+  b.states[b.current] = state;
+  if (state == AT_WARP) {
+    b.at_warp[b.current / WARP]++;
+    release_warp(b.current / WARP);
+  } else {
+    b.at_block++;
+    release_block();
+  }
+  if (b.states[b.current] != RUNNABLE) {
     run_other();
   }
 }
 
+inline void await_warp() { wait_as(AT_WARP); }
+
 // Whether all threads of the block say yes.
 inline bool await_block(bool yes) {
-  Block& b = here();
-  b.votes &= yes;
-  b.states[b.current] = AT_BLOCK;
-  release_block();
-  if (b.states[b.current] != RUNNABLE) {
-    run_other();
-  }
-  return b.verdict;
+  here().votes &= yes;
+  wait_as(AT_BLOCK);
+  return here().verdict;
 }
 
 // What this lane shows, and what the others of its warp do.
@@ -158,7 +168,9 @@ inline void live() {
   (*here().body)();
   Block& b = here();
   b.states[b.current] = DONE;
-  release_warp(b.current);
+  b.done++;
+  b.done_in_warp[b.current / WARP]++;
+  release_warp(b.current / WARP);
   release_block();
   run_other();
 }
@@ -188,6 +200,8 @@ inline void launch(Place blocks, int threads, const std::function<void()>& body)
         b.thread = {0, 0, 0};
         b.current = 0;
         b.votes = 1;
+        b.done = 0;
+        memset(b.done_in_warp, 0, sizeof(b.done_in_warp));
         for (int i = 0; i < threads; i++) {
           b.states[i] = RUNNABLE;
           b.numbers[i] = 0;

@@ -24,6 +24,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -51,20 +52,47 @@ class GpuLayoutTest {
 
   @ParameterizedTest
   @CsvSource({
-    "LlamaForCausalLM, 1, 1, 1, 1, false, 0",
-    "Qwen2ForCausalLM, 1, 1, 2, 1, false, 0:0",
-    "LlamaForCausalLM, 2, 1, 1, 1, false, 0:0",
-    "Qwen3ForCausalLM, 2, 1, 2, 1, false, 0:0:0:0",
-    "Qwen3MoeForCausalLM, 1, 1, 1, 1, false, 0",
-    "MixtralForCausalLM, 1, 1, 1, 1, false, 0",
-    "Qwen3MoeForCausalLM, 1, 1, 2, 1, false, 0:0",
-    "MixtralForCausalLM, 1, 1, 2, 1, true, 0:0",
-    "Qwen3MoeForCausalLM, 1, 1, 2, 1, true, 0:0",
-    "MixtralForCausalLM, 2, 1, 1, 1, false, 0:0",
-    "Qwen3ForCausalLM, 1, 1, 2, 1, false, 0:1",
-    "Qwen3ForCausalLM, 2, 1, 1, 1, false, 0:1",
-    "Qwen3MoeForCausalLM, 1, 1, 2, 1, true, 0:1",
-    "MixtralForCausalLM, 2, 1, 2, 1, false, 0:1:0:1",
+    "LlamaForCausalLM, 1, 1, false, 0",
+    "Qwen2ForCausalLM, 1, 2, false, 0:0",
+    "LlamaForCausalLM, 2, 1, false, 0:0",
+    "Qwen3ForCausalLM, 2, 2, false, 0:0:0:0",
+    "Qwen3MoeForCausalLM, 1, 1, false, 0",
+    "MixtralForCausalLM, 1, 1, false, 0",
+    "Qwen3MoeForCausalLM, 1, 2, false, 0:0",
+    "MixtralForCausalLM, 1, 2, true, 0:0",
+    "Qwen3MoeForCausalLM, 1, 2, true, 0:0",
+    "MixtralForCausalLM, 2, 1, false, 0:0",
+    "Qwen3ForCausalLM, 1, 2, false, 0:1",
+    "Qwen3ForCausalLM, 2, 1, false, 0:1",
+    "Qwen3MoeForCausalLM, 1, 2, true, 0:1",
+    "MixtralForCausalLM, 2, 2, false, 0:1:0:1",
+  })
+  void givesTheLogitsOfTheCpu(
+      String architecture, int pipeline, int tensor, boolean experts, String ids) {
+    compare(architecture, new Topology(1, pipeline, tensor, 1, 1, experts), ids);
+  }
+
+  /** Ranks that share out rows, or hold the tokens of a key-value head between them. */
+  @Tag("emulated")
+  @ParameterizedTest
+  @CsvSource({
+    "LlamaForCausalLM, 1, 2, 1, 1, false, 0:0",
+    "MixtralForCausalLM, 1, 2, 1, 1, true, 0:1",
+    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",
+  })
+  void givesTheLogitsOfTheCpuWithASpreadContext(
+      String architecture,
+      int pipeline,
+      int context,
+      int tensor,
+      int tokens,
+      boolean experts,
+      String ids) {
+    compare(architecture, new Topology(1, pipeline, tensor, context, tokens, experts), ids);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
     "LlamaForCausalLM, 1, 2, 1, 1, false, 0:0",
     "Qwen3ForCausalLM, 1, 2, 2, 1, false, 0:0:0:0",
     "Qwen3MoeForCausalLM, 1, 2, 1, 1, true, 0:0",
@@ -73,14 +101,12 @@ class GpuLayoutTest {
     "Qwen3MoeForCausalLM, 2, 1, 2, 2, true, 0:0:0:0",
     "LlamaForCausalLM, 1, 2, 2, 2, false, 0:0:0:0",
     "Qwen3ForCausalLM, 1, 2, 1, 1, false, 0:1",
-    "MixtralForCausalLM, 1, 2, 1, 1, true, 0:1",
-    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",
     "LlamaForCausalLM, 1, 2, 2, 2, false, 0:1:0:1",
     "Qwen3ForCausalLM, 1, 1, 4, 4, false, 0:1:2:3",
     "Qwen3MoeForCausalLM, 1, 2, 2, 1, true, 0:1:2:3",
     "Qwen3ForCausalLM, 1, 1, 8, 2, false, 0:1:2:3:4:5:6:7",
   })
-  void givesTheLogitsOfTheCpu(
+  void givesTheLogitsOfTheCpuWithASpreadContextInMoreLayouts(
       String architecture,
       int pipeline,
       int context,
@@ -88,13 +114,23 @@ class GpuLayoutTest {
       int tokens,
       boolean experts,
       String ids) {
+    compare(architecture, new Topology(1, pipeline, tensor, context, tokens, experts), ids);
+  }
+
+  private void compare(String architecture, Topology topology, String ids) {
     Optional<String> obstacle = provider.obstacle();
     assumeTrue(obstacle.isEmpty(), () -> "needs a GPU: " + obstacle.orElse(""));
-    ModelConfig config = config(architecture, tokens == 1 ? 4 : tensor / tokens);
+    int tokens = topology.decodeContext();
+    ModelConfig config = config(architecture, tokens == 1 ? 4 : topology.tensor() / tokens);
     String name =
         "%s, pp %d, pcp %d, tp %d, dcp %d, %s"
-            .formatted(architecture, pipeline, context, tensor, tokens, ids);
-    Topology topology = new Topology(1, pipeline, tensor, context, tokens, experts);
+            .formatted(
+                architecture,
+                topology.pipeline(),
+                topology.prefillContext(),
+                topology.tensor(),
+                tokens,
+                ids);
     ExecutorOptions options = TinyModel.options(topology, List.of());
     try (TinyModel model =
             new TinyModel(name, config, new DummyWeights(config, ElementType.BF16, 11));

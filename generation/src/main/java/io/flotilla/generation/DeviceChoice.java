@@ -36,7 +36,7 @@ record DeviceChoice(EngineOptions options) {
     List<Integer> ids = options.placement().deviceIds();
     if (!ids.isEmpty() && ids.size() != ranks) {
       throw new IllegalArgumentException(
-          "--device-ids names %d devices for %d ranks (--tensor-parallel-size x --pipeline-parallel-size)"
+          "--device-ids names %d devices for %d ranks (-pp x -pcp x -tp)"
               .formatted(ids.size(), ranks));
     }
     String wanted = options.device();

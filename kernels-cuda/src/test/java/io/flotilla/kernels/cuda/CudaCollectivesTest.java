@@ -25,12 +25,14 @@ import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Ranks that exchange GPU memory: several on one GPU, and on two where there are two. */
 @Timeout(60)
+@Tag("emulated")
 class CudaCollectivesTest {
   private static final int ROUNDS = 30;
 

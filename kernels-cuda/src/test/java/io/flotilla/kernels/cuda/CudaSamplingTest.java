@@ -23,10 +23,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The device's choices are the host's. */
+@Tag("emulated")
 class CudaSamplingTest {
   private static final int ROWS = 48;
   private static final int LENGTH = 700;

@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The operations of ranks that have different rows or tokens, against the scalar ones. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
+@Tag("emulated")
 class CudaSpreadTest {
   @SuppressWarnings("NullAway.Init")
   private DevicePair devices;
