@@ -40,6 +40,7 @@ final class DeviceSampling {
   private final List<MemorySegment> sampleResults = new ArrayList<>();
   private final List<MemorySegment> reportResults = new ArrayList<>();
   private int next;
+  private int sampled;
 
   DeviceSampling(
       WholeLogits logits,
@@ -112,6 +113,7 @@ final class DeviceSampling {
         chosen.add(new Chosen(sequence.slot(), slot.sampling().logprobs()));
       }
     }
+    sampled = chosen.size();
     int turn = next++ % StagedBytes.COPIES;
     MemorySegment tokens = sampleResults.get(turn);
     MemorySegment scores = reportResults.get(turn);
@@ -129,6 +131,11 @@ final class DeviceSampling {
           uploads.clear();
           return result(plan.step(), chosen, tokens, scores);
         });
+  }
+
+  /** The tokens of the last step, I32 {@code [1, n]} in its order: until the next is sampled. */
+  Tensor sampled() {
+    return samples.sliceColumns(0, sampled);
   }
 
   /** A sequence that was sampled, and the likeliest tokens that it wants to know. */

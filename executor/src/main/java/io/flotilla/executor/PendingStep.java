@@ -23,6 +23,12 @@ record PendingStep(Mark mark, Supplier<@Nullable StepResult> collect) {
     return new PendingStep(Mark.PASSED, () -> result);
   }
 
+  /** Waits for the device and reads the result, on a rank that answers. */
+  StepResult await() {
+    mark.await();
+    return Objects.requireNonNull(collect.get());
+  }
+
   /** This step on a rank that does not answer. */
   PendingStep unanswered() {
     return new PendingStep(

@@ -122,10 +122,10 @@ final class Rank implements AutoCloseable {
             options);
   }
 
-  /** Sampling on the device, which needs all of a step's rows and the whole model in one stage. */
+  /** Sampling on the device, which needs all of a step's rows on one rank. */
   private @Nullable DeviceSampling sampling(ExecutorOptions options, int logitRows, Arena arena) {
     Optional<TokenSampling> found = device.sampling();
-    if (found.isEmpty() || place.stages() > 1 || place.ranks().context().size() > 1) {
+    if (found.isEmpty() || !place.isLastStage() || place.ranks().context().size() > 1) {
       return null;
     }
     WholeLogits logits = new WholeLogits(model, place.ranks().all(), device, stream, logitRows);
@@ -159,28 +159,74 @@ final class Rank implements AutoCloseable {
   /** Starts a step; where the device samples, it goes on when this returns. */
   PendingStep launch(StepPlan plan) {
     clock.start();
-    DeviceSampling tokens = sampling;
-    if (tokens == null || plan.sequences().isEmpty()) {
-      return PendingStep.done(run(plan));
+    if (plan.sequences().isEmpty()) {
+      return done(new StepResult(plan.step(), List.of(), List.of()));
     }
     for (SequenceStep sequence : plan.sequences()) {
       prepare(sequence);
     }
+    boolean expectsSamples = place.isFirstStage() && !place.isLastStage();
+    if (expectsSamples) {
+      clock.stop();
+      sampleReturn.awaitNeeded(stream, plan, slots);
+      clock.start();
+    }
+    awaitRoom();
     StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
-    tokens.takeLast(plan, slots, rows.ids());
-    Activations activations = forward(new Ids(rows.ids()), rows);
-    PendingStep sampled = tokens.sample(plan, slots, activations);
-    PendingStep started = place.answers() ? sampled : sampled.unanswered();
+    Activations activations = forward(input(plan, rows), rows);
+    if (expectsSamples) {
+      sampleReturn.expect(plan, slots);
+    }
+    PendingStep step = place.isLastStage() ? sample(plan, activations) : pass(activations);
+    unfinished.add(stream.mark());
+    return step;
+  }
+
+  private StageInput input(StepPlan plan, StepBatch.Uploaded rows) {
+    if (!place.isFirstStage()) {
+      return receive(rows.rows().own().rows());
+    }
+    if (sampling != null) {
+      sampling.takeLast(plan, slots, rows.ids());
+    }
+    return new Ids(rows.ids());
+  }
+
+  private PendingStep pass(Activations activations) {
+    link.send(stream, activations);
+    return PendingStep.done(null);
+  }
+
+  /** Samples on the device what it can, on the host what it cannot. */
+  private PendingStep sample(StepPlan plan, Activations activations) {
+    StepScoring byHost = Objects.requireNonNull(scoring);
+    DeviceSampling byDevice = sampling;
+    if (byDevice == null) {
+      StepResult result = byHost.score(plan, slots, activations, _ -> true);
+      sampleReturn.send(stream, result.samples());
+      return done(result);
+    }
+    PendingStep sampled = byDevice.sample(plan, slots, activations);
     boolean wholly =
         plan.sequences().stream()
             .allMatch(step -> DeviceChoices.canChoose(slots[step.slot()].sampling()));
     if (wholly) {
-      return started;
+      sampleReturn.send(stream, byDevice.sampled());
+      return place.answers() ? sampled : sampled.unanswered();
     }
     StepResult scored =
-        Objects.requireNonNull(scoring)
-            .score(plan, slots, activations, slot -> !DeviceChoices.canChoose(slot.sampling()));
-    return place.answers() ? started.with(plan, scored) : started;
+        byHost.score(plan, slots, activations, slot -> !DeviceChoices.canChoose(slot.sampling()));
+    PendingStep joined = sampled.with(plan, scored);
+    if (place.isFirstStage()) {
+      return place.answers() ? joined : joined.unanswered();
+    }
+    StepResult result = joined.await();
+    sampleReturn.send(stream, result.samples());
+    return done(result);
+  }
+
+  private PendingStep done(StepResult result) {
+    return PendingStep.done(place.answers() ? result : null);
   }
 
   private Activations forward(StageInput input, StepBatch.Uploaded rows) {
@@ -200,45 +246,6 @@ final class Rank implements AutoCloseable {
 
   /** What tells one step that is recorded from another: all else is in the same device memory. */
   private record StepSize(int rows, int sequences, int prompts, int columns) {}
-
-  /**
-   * Runs a step to its end.
-   *
-   * @return what it yielded, on the rank that answers; null on the others
-   */
-  private @Nullable StepResult run(StepPlan plan) {
-    for (SequenceStep sequence : plan.sequences()) {
-      prepare(sequence);
-    }
-    if (plan.sequences().isEmpty()) {
-      return place.answers() ? new StepResult(plan.step(), List.of(), List.of()) : null;
-    }
-    boolean expectsSamples = place.isFirstStage() && !place.isLastStage();
-    if (expectsSamples) {
-      clock.stop();
-      sampleReturn.awaitNeeded(stream, plan, slots);
-      clock.start();
-    }
-    awaitRoom();
-    StepBatch.Uploaded rows = batch.upload(stream, plan.sequences(), slots);
-    StageInput input =
-        place.isFirstStage() ? new Ids(rows.ids()) : receive(rows.rows().own().rows());
-    Activations activations = forward(input, rows);
-    if (expectsSamples) {
-      sampleReturn.expect(plan, slots);
-    }
-    if (scoring == null) {
-      link.send(stream, activations);
-      unfinished.add(stream.mark());
-      return null;
-    }
-    StepResult result = scoring.score(plan, slots, activations, _ -> true);
-    unfinished.add(stream.mark());
-    if (!place.isFirstStage()) {
-      sampleReturn.send(stream, result.samples());
-    }
-    return place.answers() ? result : null;
-  }
 
   /**
    * Waits until what the next step writes is no longer read: nothing else holds the host back in a

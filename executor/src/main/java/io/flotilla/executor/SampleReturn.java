@@ -7,6 +7,7 @@ import io.flotilla.kernels.Buffer;
 import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.Stream;
+import io.flotilla.kernels.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -46,9 +47,9 @@ final class SampleReturn {
     return 2 * host.byteSize();
   }
 
-  /** On the last stage: sends what a step sampled. */
+  /** On the last stage of several: sends what a step sampled. */
   void send(Stream stream, List<Sample> samples) {
-    if (samples.isEmpty()) {
+    if (place.isFirstStage() || samples.isEmpty()) {
       return;
     }
     for (int i = 0; i < samples.size(); i++) {
@@ -57,6 +58,17 @@ final class SampleReturn {
     Buffer used = device.slice(0, (long) samples.size() * Integer.BYTES);
     stream.upload(host.asSlice(0, used.bytes()), used);
     pipeline.send(stream, used, 0);
+  }
+
+  /**
+   * The same, of tokens that only the device knows.
+   *
+   * @param samples I32, those of a step in its order
+   */
+  void send(Stream stream, Tensor samples) {
+    if (!place.isFirstStage() && samples.columns() > 0) {
+      pipeline.send(stream, samples.buffer(), 0);
+    }
   }
 
   /** On the first stage, before a step: waits for the samples that it computes on. */

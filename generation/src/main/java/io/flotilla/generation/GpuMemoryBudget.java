@@ -36,18 +36,25 @@ record GpuMemoryBudget(
   /** The needs of the rank with the most layers. */
   static GpuMemoryBudget of(ModelConfig config, EngineOptions options, Layout layout, int length) {
     int rows = options.maxBatchedTokens();
-    long row = rowBytes(config, layout) + exchangedRowBytes(config, layout);
+    boolean whole = options.topology().expertParallel();
+    long row =
+        rowBytes(config, layout)
+            + exchangedRowBytes(config, layout)
+            + spreadRowBytes(config, layout, whole);
     long tables =
         (long) options.maxSequences() * (Math.ceilDiv(length, options.blockSize()) + length) * F32;
     return new GpuMemoryBudget(
         options.gpuMemoryUtilization(),
-        weights(config, layout),
+        weights(config, layout, whole),
         rows * row + (long) length * config.headDim() * F32,
         4L * F32 * rows + tables,
         LOGITS + 4L * F32 * config.vocabularySize());
   }
 
-  private static long weights(ModelConfig config, Layout layout) {
+  /**
+   * @param whole whether ranks have whole experts
+   */
+  private static long weights(ModelConfig config, Layout layout, boolean whole) {
     long hidden = config.hiddenSize();
     AttentionShape attention = SelfAttention.shape(config, new TensorParallel(0, layout.tensor()));
     long vocabulary = Math.ceilDiv(hidden * config.vocabularySize(), layout.tensor());
@@ -58,19 +65,26 @@ record GpuMemoryBudget(
       elements += stage.head() && !config.tiedEmbeddings() ? vocabulary : 0;
       for (int layer = stage.firstLayer(); layer < stage.endLayer(); layer++) {
         elements += hidden * (attention.qkvColumns() + attention.queryColumns());
-        elements += feedForward(config, config.experts(layer), layout.tensor());
+        elements +=
+            feedForward(config, config.experts(layer), expertRanks(layout, whole), layout.tensor());
       }
       most = Math.max(most, elements);
     }
     return BF16 * most;
   }
 
-  private static long feedForward(ModelConfig config, @Nullable ExpertConfig experts, int tensor) {
+  /** Ranks that have the experts of a layer between them. */
+  private static int expertRanks(Layout layout, boolean whole) {
+    return layout.tensor() * (whole ? layout.prefillContext() : 1);
+  }
+
+  private static long feedForward(
+      ModelConfig config, @Nullable ExpertConfig experts, int expertRanks, int tensor) {
     long hidden = config.hiddenSize();
     if (experts == null) {
       return 3L * hidden * config.intermediateSize() / tensor;
     }
-    long matrices = 3L * experts.count() * experts.intermediateSize() / tensor;
+    long matrices = 3L * experts.count() * experts.intermediateSize() / expertRanks;
     return hidden * (matrices + experts.count());
   }
 
@@ -107,6 +121,32 @@ record GpuMemoryBudget(
     long shown = layout.tensor() > 1 ? 2 * F32 * hidden : 0;
     long underWay = stages > 1 ? (stages + 2L) * (F32 + BF16) * hidden : 0;
     return shown + underWay;
+  }
+
+  /**
+   * What ranks give each other of a row that have other rows or other tokens, each exchange with
+   * two copies that are shown.
+   */
+  private static long spreadRowBytes(ModelConfig config, Layout layout, boolean whole) {
+    AttentionShape attention = SelfAttention.shape(config, new TensorParallel(0, layout.tensor()));
+    int context = layout.prefillContext();
+    long tokens = layout.decodeContext();
+    long bytes = 0;
+    if (tokens > 1) {
+      long queries = attention.queryColumns();
+      bytes +=
+          BF16 * (1 + tokens) * queries + 4L * F32 * tokens * (queries + 2L * attention.heads());
+    }
+    if (context > 1) {
+      bytes += (long) BF16 * (3 + context) * attention.keyValueColumns();
+    }
+    ExpertConfig experts = config.experts();
+    if (context > 1 && experts != null && whole) {
+      long hidden = (long) BF16 * config.hiddenSize();
+      long routed = hidden + F32 * (experts.count() + 8L);
+      bytes += (3L * Math.min(context, experts.perToken()) + 1) * routed + 3 * hidden;
+    }
+    return bytes;
   }
 
   /**
