@@ -36,7 +36,7 @@ record PaperCollectives(int rank, int size, DoubleConsumer sent) implements Coll
 
   @Override
   public void allToAll(Stream stream, Buffer from, Buffer to) {
-    sent.accept(others() * from.bytes() / size());
+    sent.accept(others() * from.bytes());
   }
 
   @Override
