@@ -36,7 +36,7 @@ public record Machine(String name, int devices, long deviceMemory, Speed speed) 
   }
 
   /** Whether ranks are GPUs, with memory of their own, and not cores of this host. */
-  public boolean hasGpus() {
+  boolean hasGpus() {
     return deviceMemory > 0;
   }
 

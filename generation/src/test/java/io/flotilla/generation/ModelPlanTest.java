@@ -90,7 +90,7 @@ class ModelPlanTest {
   @Test
   void expertsAreSplitWhereOneRankWouldReadMore() throws IOException {
     ModelPlan plan = plan(MIXTURE, 2, 4096 * MIB);
-    assertThat(plan.layouts()).hasSize(4);
+    assertThat(plan.layouts()).hasSize(6);
     PlannedLayout split = find(plan, new Topology(1, 1, 2, 1, 1, false));
     PlannedLayout whole = find(plan, new Topology(1, 1, 2, 1, 1, true));
     assertThat(plan.sharesExpertsBetter(split)).isTrue();
@@ -111,11 +111,5 @@ class ModelPlanTest {
     ModelPlan slow = new ModelPlan(fast.config(), slowLinks, fast.layouts());
     assertThat(slow.sharesExpertsBetter(find(slow, experts))).isFalse();
     assertThat(slow.sharesExpertsBetter(find(slow, rows))).isTrue();
-  }
-
-  @Test
-  void gpusDoNotSpreadAContext() throws IOException {
-    assertThat(plan(DENSE, 2, 8192 * MIB).layouts()).hasSize(3);
-    assertThat(plan(DENSE, 2, 0).layouts()).hasSize(4);
   }
 }

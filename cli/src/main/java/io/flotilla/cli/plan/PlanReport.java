@@ -19,8 +19,6 @@ import tools.jackson.databind.node.ObjectNode;
 record PlanReport(String model, ModelPlan plan) {
   private static final String NEW_LINE = System.lineSeparator();
   private static final String FIGURES = " %11s %11s %11s %9s %12s %12s %12s %11s %11s%n";
-  private static final String CONTEXTS_LEFT_OUT =
-      "-pcp and -dcp are for CPU cores alone: layouts with them are left out.";
 
   /** A table, the layouts that do not fit, and the one that is recommended. */
   String text() {
@@ -46,9 +44,6 @@ record PlanReport(String model, ModelPlan plan) {
       text.append(row(layout));
     }
     text.append(NEW_LINE);
-    if (plan.machine().hasGpus()) {
-      text.append(CONTEXTS_LEFT_OUT).append(NEW_LINE);
-    }
     if (isMixture()) {
       text.append(expertRule()).append(NEW_LINE);
     }
@@ -201,9 +196,6 @@ record PlanReport(String model, ModelPlan plan) {
       if (isMixture()) {
         written.put("shares_experts_better", plan.sharesExpertsBetter(layout));
       }
-    }
-    if (plan.machine().hasGpus()) {
-      json.put("left_out", CONTEXTS_LEFT_OUT);
     }
     if (isMixture()) {
       json.put("expert_rule", expertRule());
