@@ -78,7 +78,7 @@ class GpuLayoutTest {
   @CsvSource({
     "LlamaForCausalLM, 1, 2, 1, 1, false, 0:0",
     "MixtralForCausalLM, 1, 2, 1, 1, true, 0:1",
-    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",
+    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:0",
   })
   void givesTheLogitsOfTheCpuWithASpreadContext(
       String architecture,
@@ -93,11 +93,10 @@ class GpuLayoutTest {
 
   @ParameterizedTest
   @CsvSource({
-    "LlamaForCausalLM, 1, 2, 1, 1, false, 0:0",
     "Qwen3ForCausalLM, 1, 2, 2, 1, false, 0:0:0:0",
     "Qwen3MoeForCausalLM, 1, 2, 1, 1, true, 0:0",
     "MixtralForCausalLM, 1, 2, 2, 1, true, 0:0:0:0",
-    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:0",
+    "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",
     "Qwen3MoeForCausalLM, 2, 1, 2, 2, true, 0:0:0:0",
     "LlamaForCausalLM, 1, 2, 2, 2, false, 0:0:0:0",
     "Qwen3ForCausalLM, 1, 2, 1, 1, false, 0:1",
@@ -137,7 +136,13 @@ class GpuLayoutTest {
         LocalExecutor cpu = model.start(1, 1);
         LocalExecutor gpu =
             LocalExecutor.start(
-                options, config, model.weights(), devices(ids), provider.interconnect())) {
+                options,
+                config,
+                model.weights(),
+                devices(ids),
+                provider.interconnect(),
+                NodeLinks.alone(),
+                patient())) {
       List<Generated> expected = StepDriver.run(cpu, requests(config, true), 1);
       List<Generated> actual = StepDriver.run(gpu, requests(config, true), 2);
       compareLogits(name, config, expected, actual);
@@ -147,6 +152,11 @@ class GpuLayoutTest {
       compareTokens(name, expected, StepDriver.run(gpu, requests(config, false), 3));
       compareTokens(name, expected, StepDriver.run(gpu, requests(config, false), 4));
     }
+  }
+
+  /** An emulated GPU is slow, not hung. */
+  private static StepWatchdog patient() {
+    return new StepWatchdog(() -> System.nanoTime() / 30);
   }
 
   private List<Device> devices(String ids) {
