@@ -23,7 +23,7 @@ record PendingStep(Mark mark, Supplier<@Nullable StepResult> collect) {
     return new PendingStep(Mark.PASSED, () -> result);
   }
 
-  /** Waits for the device and reads the result, on a rank that answers. */
+  /** Waits for the device and reads the result, which is then not to be collected. */
   StepResult await() {
     mark.await();
     return Objects.requireNonNull(collect.get());

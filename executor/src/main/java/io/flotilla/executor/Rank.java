@@ -212,13 +212,13 @@ final class Rank implements AutoCloseable {
             .allMatch(step -> DeviceChoices.canChoose(slots[step.slot()].sampling()));
     if (wholly) {
       sampleReturn.send(stream, byDevice.sampled());
-      return place.answers() ? sampled : sampled.unanswered();
+      return answer(sampled);
     }
     StepResult scored =
         byHost.score(plan, slots, activations, slot -> !DeviceChoices.canChoose(slot.sampling()));
     PendingStep joined = sampled.with(plan, scored);
     if (place.isFirstStage()) {
-      return place.answers() ? joined : joined.unanswered();
+      return answer(joined);
     }
     StepResult result = joined.await();
     sampleReturn.send(stream, result.samples());
@@ -226,7 +226,11 @@ final class Rank implements AutoCloseable {
   }
 
   private PendingStep done(StepResult result) {
-    return PendingStep.done(place.answers() ? result : null);
+    return answer(PendingStep.done(result));
+  }
+
+  private PendingStep answer(PendingStep step) {
+    return place.answers() ? step : step.unanswered();
   }
 
   private Activations forward(StageInput input, StepBatch.Uploaded rows) {
