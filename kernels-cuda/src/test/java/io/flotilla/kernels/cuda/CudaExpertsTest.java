@@ -11,33 +11,14 @@ import io.flotilla.kernels.cuda.DevicePair.Pair;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Mixtures of experts on a GPU against the scalar ones, over the same inputs. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @Tag("emulated")
-class CudaExpertsTest {
-  @SuppressWarnings("NullAway.Init")
-  private DevicePair devices;
-
-  @BeforeAll
-  void open() {
-    devices = new DevicePair(System.nanoTime());
-  }
-
-  @AfterAll
-  void close() {
-    if (devices != null) {
-      devices.close();
-    }
-  }
-
+class CudaExpertsTest extends TestOnTwoDevices {
   /** Experts of one layer on both devices. */
   private record Layers(ExpertLayer gpu, ExpertLayer cpu) {}
 

@@ -7,33 +7,14 @@ import io.flotilla.kernels.TensorType;
 import io.flotilla.kernels.cuda.DevicePair.Pair;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The operations of a GPU against the scalar ones, over the same inputs. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
-class CudaOpsTest {
+class CudaOpsTest extends TestOnTwoDevices {
   private static final float EPSILON = 1e-6f;
-
-  @SuppressWarnings("NullAway.Init")
-  private DevicePair devices;
-
-  @BeforeAll
-  void open() {
-    devices = new DevicePair(System.nanoTime());
-  }
-
-  @AfterAll
-  void close() {
-    if (devices != null) {
-      devices.close();
-    }
-  }
 
   @ParameterizedTest
   @CsvSource({

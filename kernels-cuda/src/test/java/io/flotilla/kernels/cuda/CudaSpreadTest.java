@@ -17,33 +17,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The operations of ranks that have different rows or tokens, against the scalar ones. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @Tag("emulated")
-class CudaSpreadTest {
-  @SuppressWarnings("NullAway.Init")
-  private DevicePair devices;
-
-  @BeforeAll
-  void open() {
-    devices = new DevicePair(System.nanoTime());
-  }
-
-  @AfterAll
-  void close() {
-    if (devices != null) {
-      devices.close();
-    }
-  }
-
+class CudaSpreadTest extends TestOnTwoDevices {
   /** The first tokens are held by one rank alone; there are more heads than a tile has. */
   @ParameterizedTest
   @CsvSource({"8, 64, 2", "4, 128, 4", "40, 128, 2"})
