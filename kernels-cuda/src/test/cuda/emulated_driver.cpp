@@ -23,6 +23,7 @@
 #include <thread>
 #include <tuple>
 #include <vector>
+#include <sys/mman.h>
 
 thread_local unsigned char memory[256 << 10] __attribute__((aligned(1024)));
 thread_local float4 row[16 << 10];
@@ -167,10 +168,17 @@ int cuMemGetInfo_v2(size_t* left, size_t* total) {
   *left = MEMORY - std::min(MEMORY, allocated.load());
   return 0;
 }
+constexpr size_t GUARD = 1 << 20;
+
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
   size_t whole = (bytes + 255) / 256 * 256;
+  // Ends where a page does, and has no neighbours, so that what is outside is a fault.
+  size_t pages = (whole + 4095) / 4096 * 4096;
+  char* mapped = static_cast<char*>(mmap(nullptr, pages + 2 * GUARD, PROT_NONE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  mprotect(mapped + GUARD, pages, PROT_READ | PROT_WRITE);
   // Not numbers, so that what is read before it was written shows.
-  void* memory = memset(aligned_alloc(256, whole), 0xff, whole);
+  void* memory = memset(mapped + GUARD + pages - whole, 0xff, whole);
   *address = reinterpret_cast<uint64_t>(memory);
   std::lock_guard<std::mutex> guard(sizes_lock);
   sizes[*address] = whole;
@@ -179,9 +187,11 @@ int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
 }
 int cuMemFree_v2(uint64_t address) {
   std::lock_guard<std::mutex> guard(sizes_lock);
-  allocated -= sizes[address];
+  size_t whole = sizes[address];
+  allocated -= whole;
   sizes.erase(address);
-  free(reinterpret_cast<void*>(address));
+  size_t pages = (whole + 4095) / 4096 * 4096;
+  munmap(reinterpret_cast<char*>(address + whole - pages - GUARD), pages + 2 * GUARD);
   return 0;
 }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned) {
