@@ -26,6 +26,9 @@ final class CudaLinear {
 
   void apply(
       long stream, Tensor x, List<Tensor> weights, @Nullable List<Tensor> biases, Tensor out) {
+    if (x.rows() == 0) {
+      return;
+    }
     int column = 0;
     for (int i = 0; i < weights.size(); ) {
       Tensor first = weights.get(i);
