@@ -63,9 +63,15 @@ struct DecodeArguments {
   float* partial;  // [sequence][head][split][D + 2]: sums, then the largest score and the weight
   int* arrived;    // [sequence][blockIdx.y], zero between launches
   int least_pages; // of a split
-  int beside;      // whether the kernel before is that of the prompts' attention
+  int before;      // the kernel before: see below
   Spread spread;
 };
+
+// Kernels before this one. That of the prompts' attention let this one start when what it waited for was
+// there, and they share nothing. The one that rotates did so too, and leaves the newest token and the
+// queries: the tokens before are there already.
+constexpr int AFTER_PROMPTS = 1;
+constexpr int AFTER_ROTATION = 2;
 
 constexpr int DECODE_WARPS = 4;
 constexpr int DECODE_STAGES = 3;
@@ -170,37 +176,66 @@ __device__ __forceinline__ void score_keys(float (&first)[4], float (&second)[4]
   }
 }
 
+// The pages that a warp walks: `begin`, and every DECODE_WARPS after it before `end`.
 template <int D>
-__device__ __forceinline__ void walk_pages(RunningSoftmax<D>& state,
-                                           const uint32_t (&queries)[D / 16][4],
-                                           const DecodeArguments& args, const int* table, int kv_head,
-                                           int context, int begin, int end, uint32_t ring, int lane) {
-  constexpr int STAGE_BYTES = 2 * PAGE * D * 2;
-  int pages_of_block = args.block_size / PAGE;
-  auto block_of = [&](int page) { return page < end ? table[page / pages_of_block] : 0; };
-  auto issue = [&](int page, int block, int stage) {
+struct PageWalk {
+  static constexpr int STAGE_BYTES = 2 * PAGE * D * 2;
+
+  const DecodeArguments& args;
+  const int* table;
+  int kv_head;
+  int context;
+  int begin;
+  int end;
+  uint32_t ring;
+  int lane;
+
+  __device__ __forceinline__ int block_of(int page) const {
+    return page < end ? table[page / (args.block_size / PAGE)] : 0;
+  }
+
+  __device__ __forceinline__ void issue(int page, int block, int stage) const {
     if (page < end) {
       long slot = ((long)block * args.kv_heads + kv_head) * args.block_size +
-                  page % pages_of_block * PAGE;
+                  page % (args.block_size / PAGE) * PAGE;
       copy_page<D>(ring + stage * STAGE_BYTES, args.keys, args.values, slot, context - page * PAGE,
                    lane);
     }
     commit_copies();
-  };
-#pragma unroll
-  for (int i = 0; i < DECODE_STAGES - 1; i++) {
-    issue(begin + i * DECODE_WARPS, block_of(begin + i * DECODE_WARPS), i);
   }
-  int ahead = begin + (DECODE_STAGES - 1) * DECODE_WARPS;
-  int next_block = block_of(ahead);
+
+  __device__ __forceinline__ void issue_first() const {
+#pragma unroll
+    for (int i = 0; i < DECODE_STAGES - 1; i++) {
+      issue(begin + i * DECODE_WARPS, block_of(begin + i * DECODE_WARPS), i);
+    }
+  }
+
+  // Whether the first pages to be issued may hold the newest token.
+  __device__ __forceinline__ bool begins_with_newest() const {
+    int last = min(begin + (DECODE_STAGES - 2) * DECODE_WARPS, end - 1);
+    return last >= (context - 1) / PAGE;
+  }
+};
+
+// Takes in the pages of a walk that has begun.
+template <int D>
+__device__ __forceinline__ void walk_pages(RunningSoftmax<D>& state,
+                                           const uint32_t (&queries)[D / 16][4],
+                                           const PageWalk<D>& walk) {
+  const DecodeArguments& args = walk.args;
+  int context = walk.context;
+  int lane = walk.lane;
+  int ahead = walk.begin + (DECODE_STAGES - 1) * DECODE_WARPS;
+  int next_block = walk.block_of(ahead);
   int stage = 0;
-  for (int page = begin; page < end; page += DECODE_WARPS) {
-    issue(ahead, next_block, (stage + DECODE_STAGES - 1) % DECODE_STAGES);
+  for (int page = walk.begin; page < walk.end; page += DECODE_WARPS) {
+    walk.issue(ahead, next_block, (stage + DECODE_STAGES - 1) % DECODE_STAGES);
     ahead += DECODE_WARPS;
-    next_block = block_of(ahead);
+    next_block = walk.block_of(ahead);
     await_copies<DECODE_STAGES - 1>();
     __syncwarp();
-    uint32_t keys = ring + stage * STAGE_BYTES;
+    uint32_t keys = walk.ring + stage * PageWalk<D>::STAGE_BYTES;
     float scores[2][4] = {};
     score_keys<D>(scores[0], scores[1], queries, keys, 0, lane);
     int token = page * PAGE + 2 * (lane % 4);
@@ -223,17 +258,86 @@ __device__ __forceinline__ float share_of(float largest, float overall) {
   return largest == -INFINITY ? 0 : fast_exp2(largest - overall);
 }
 
-// Element `i` of what a head has made of the whole context, or of a rank's tokens of it.
-template <int D, bool SPREAD>
-__device__ __forceinline__ void put_attention(const DecodeArguments& args, int row, int head, int i,
-                                              float sum, float largest, float weight) {
-  if (!SPREAD) {
-    args.out[row * args.out_stride + (long)head * D + i] = __float2bfloat16_rn(sum / weight);
-    return;
+// A head's attention to some tokens as a warp holds it: lane l has elements 2l and 2l + 1 of each 64.
+template <int D>
+struct HeadSums {
+  float2 sums[D / 64];
+  float largest;
+  float weight;
+};
+
+// Puts parts of a context together, `count` of them, at most MOST_SPLITS: D sums, the largest score and
+// the weight each, `apart` floats from one to the next.
+template <int D, bool SHARED>
+__device__ __forceinline__ HeadSums<D> merge_parts(const float* parts, long apart, int count) {
+  constexpr int AT_ONCE = 8;
+  int lane = threadIdx.x % 32;
+  auto load = [](const float* from) {
+    const float2* two = reinterpret_cast<const float2*>(from);
+    return SHARED ? *two : __ldcg(two);
+  };
+  float2 tops[MOST_SPLITS / 32];
+  float overall = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < MOST_SPLITS / 32; i++) {
+    int part = i * 32 + lane;
+    tops[i] = part < count ? load(parts + part * apart + D) : make_float2(-INFINITY, 0);
+    overall = fmaxf(overall, tops[i].x);
   }
-  args.spread.sums<D>(row, head)[i] = sum;
-  if (i == 0) {
-    args.spread.put_weight<D>(row, head, largest, weight);
+#pragma unroll
+  for (int offset = 16; offset > 0; offset /= 2) {
+    overall = fmaxf(overall, __shfl_xor_sync(0xffffffff, overall, offset));
+  }
+  HeadSums<D> merged = {};
+  float shares[MOST_SPLITS / 32];
+#pragma unroll
+  for (int i = 0; i < MOST_SPLITS / 32; i++) {
+    shares[i] = share_of(tops[i].x, overall);
+    merged.weight += shares[i] * tops[i].y;
+  }
+  merged.weight = sum_over_warp(merged.weight);
+  merged.largest = overall;
+  for (int first = 0; first < count; first += AT_ONCE) {
+    float2 some[AT_ONCE][D / 64];
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+#pragma unroll
+      for (int half = 0; half < D / 64; half++) {
+        bool there = first + i < count;
+        some[i][half] = there ? load(parts + (first + i) * apart + half * 64 + 2 * lane)
+                              : make_float2(0, 0);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < AT_ONCE; i++) {
+      float share = __shfl_sync(0xffffffff, first < 32 ? shares[0] : shares[1], (first + i) % 32);
+#pragma unroll
+      for (int half = 0; half < D / 64; half++) {
+        merged.sums[half].x += share * some[i][half].x;
+        merged.sums[half].y += share * some[i][half].y;
+      }
+    }
+  }
+  return merged;
+}
+
+// What a head has made of the whole context, or of a rank's tokens of it.
+template <int D, bool SPREAD>
+__device__ __forceinline__ void put_attention(const DecodeArguments& args, int row, int head,
+                                              const HeadSums<D>& of) {
+  int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int half = 0; half < D / 64; half++) {
+    int i = half * 64 + 2 * lane;
+    if (SPREAD) {
+      *reinterpret_cast<float2*>(args.spread.sums<D>(row, head) + i) = of.sums[half];
+    } else {
+      *reinterpret_cast<uint32_t*>(args.out + row * args.out_stride + (long)head * D + i) =
+          pack(of.sums[half].x / of.weight, of.sums[half].y / of.weight);
+    }
+  }
+  if (SPREAD && lane == 0) {
+    args.spread.put_weight<D>(row, head, of.largest, of.weight);
   }
 }
 
@@ -252,10 +356,10 @@ __device__ __forceinline__ void put_nothing(const Spread& spread, int row, int f
 template <int D, bool SPREAD>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
   extern __shared__ __align__(1024) unsigned char memory[];
-  if (!args.beside) {
+  let_next_start();
+  if (args.before != AFTER_PROMPTS && args.before != AFTER_ROTATION) {
     wait_for_previous();
   }
-  let_next_start();
   int warp = threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   int sequence = blockIdx.z;
@@ -280,6 +384,21 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     }
     return;
   }
+  PageWalk<D> walk = {args,
+                      args.block_tables + (long)sequence * args.table_stride,
+                      kv_head,
+                      context,
+                      begin + warp,
+                      end,
+                      shared_address(memory) + warp * DECODE_STAGES * PageWalk<D>::STAGE_BYTES,
+                      lane};
+  if (args.before == AFTER_ROTATION && walk.begins_with_newest()) {
+    wait_for_previous();
+  }
+  walk.issue_first();
+  if (args.before == AFTER_ROTATION) {
+    wait_for_previous();
+  }
   uint32_t queries[D / 16][4];
   const bf16* query[2];
 #pragma unroll
@@ -302,57 +421,44 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
   args.scale *= LOG2_E;
   RunningSoftmax<D> state;
   state.clear();
-  uint32_t ring = shared_address(memory) + warp * DECODE_STAGES * 2 * PAGE * D * 2;
-  walk_pages<D>(state, queries, args, args.block_tables + (long)sequence * args.table_stride, kv_head,
-                context, begin + warp, end, ring, lane);
+  walk_pages<D>(state, queries, walk);
   __syncthreads();
 
   // Merge the warps.
-  float* sums = reinterpret_cast<float*>(memory);         // [warp][16][D]
-  float* largest = sums + DECODE_WARPS * 16 * D;          // [warp][16]
-  float* weight = largest + DECODE_WARPS * 16;            // [warp][16]
-  int* last = reinterpret_cast<int*>(weight + DECODE_WARPS * 16);
+  float* of_warps = reinterpret_cast<float*>(memory);  // [warp][16][D + 2], as `partial`
+  int* last = reinterpret_cast<int*>(of_warps + DECODE_WARPS * 16 * (D + 2));
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     int head = lane / 4 + half * 8;
+    float* mine = of_warps + (warp * 16 + head) * (D + 2);
     float total = state.weight[half];
     total += __shfl_xor_sync(0xffffffff, total, 1);
     total += __shfl_xor_sync(0xffffffff, total, 2);
     if (lane % 4 == 0) {
-      largest[warp * 16 + head] = state.largest[half];
-      weight[warp * 16 + head] = total;
+      *reinterpret_cast<float2*>(mine + D) = make_float2(state.largest[half], total);
     }
 #pragma unroll
     for (int i = 0; i < D / 8; i++) {
-      float* at = sums + (warp * 16 + head) * D + i * 8 + lane % 4 * 2;
-      at[0] = state.sums[i][2 * half];
-      at[1] = state.sums[i][2 * half + 1];
+      *reinterpret_cast<float2*>(mine + i * 8 + lane % 4 * 2) =
+          make_float2(state.sums[i][2 * half], state.sums[i][2 * half + 1]);
     }
   }
   __syncthreads();
   float* partial = args.partial + ((long)sequence * args.heads + first_head) * splits * (D + 2);
-  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
-    int head = i / D;
-    float overall = -INFINITY;
-    for (int from = 0; from < DECODE_WARPS; from++) {
-      overall = fmaxf(overall, largest[from * 16 + head]);
-    }
-    float sum = 0;
-    float total = 0;
-    for (int from = 0; from < DECODE_WARPS; from++) {
-      float part = share_of(largest[from * 16 + head], overall);
-      sum += part * sums[(from * 16 + head) * D + i % D];
-      total += part * weight[from * 16 + head];
-    }
+  for (int head = warp; head < heads; head += DECODE_WARPS) {
+    HeadSums<D> sums =
+        merge_parts<D, true>(of_warps + head * (D + 2), 16 * (D + 2), DECODE_WARPS);
     if (used == 1) {
-      put_attention<D, SPREAD>(args, row, first_head + head, i % D, sum, overall, total);
-    } else {
-      float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
-      mine[i % D] = sum;
-      if (i % D == 0) {
-        mine[D] = overall;
-        mine[D + 1] = total;
-      }
+      put_attention<D, SPREAD>(args, row, first_head + head, sums);
+      continue;
+    }
+    float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
+#pragma unroll
+    for (int half = 0; half < D / 64; half++) {
+      *reinterpret_cast<float2*>(mine + half * 64 + 2 * lane) = sums.sums[half];
+    }
+    if (lane == 0) {
+      *reinterpret_cast<float2*>(mine + D) = make_float2(sums.largest, sums.weight);
     }
   }
   if (used == 1) {
@@ -361,8 +467,8 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
 
   // Merge the splits, in whichever block comes last.
   __threadfence();
-  __syncthreads();
   int* arrived = args.arrived + sequence * gridDim.y + blockIdx.y;
+  __syncthreads();
   if (threadIdx.x == 0) {
     *last = atomicAdd(arrived, 1) == used - 1;
   }
@@ -371,58 +477,22 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     return;
   }
   __threadfence();
-  float* shares = sums;                            // [16][MOST_SPLITS]
-  float* totals = shares + 16 * MOST_SPLITS;       // [16]
-  float* overalls = totals + 16;                   // [16]
   for (int head = warp; head < heads; head += DECODE_WARPS) {
     const float* parts = partial + (long)head * splits * (D + 2);
-    float overall = -INFINITY;
-    for (int from = lane; from < used; from += 32) {
-      float top = __ldcg(parts + from * (D + 2) + D);
-      shares[head * MOST_SPLITS + from] = top;
-      overall = fmaxf(overall, top);
-    }
-#pragma unroll
-    for (int offset = 16; offset > 0; offset /= 2) {
-      overall = fmaxf(overall, __shfl_xor_sync(0xffffffff, overall, offset));
-    }
-    float total = 0;
-    for (int from = lane; from < used; from += 32) {
-      float share = share_of(shares[head * MOST_SPLITS + from], overall);
-      shares[head * MOST_SPLITS + from] = share;
-      total += share * __ldcg(parts + from * (D + 2) + D + 1);
-    }
-    total = sum_over_warp(total);
-    if (lane == 0) {
-      totals[head] = total;
-      overalls[head] = overall;
-    }
-  }
-  __syncthreads();
-  for (int i = threadIdx.x; i < heads * D; i += blockDim.x) {
-    int head = i / D;
-    const float* parts = partial + (long)head * splits * (D + 2) + i % D;
-    float sum = 0;
-#pragma unroll 8
-    for (int from = 0; from < used; from++) {
-      sum += shares[head * MOST_SPLITS + from] * __ldcg(parts + from * (D + 2));
-    }
-    put_attention<D, SPREAD>(args, row, first_head + head, i % D, sum, overalls[head], totals[head]);
+    put_attention<D, SPREAD>(args, row, first_head + head,
+                             merge_parts<D, false>(parts, D + 2, used));
   }
   if (threadIdx.x == 0) {
     *arrived = 0;
   }
 }
 
-// What prompts' attention waited for is there once its blocks have let these start, and they share
-// nothing else; but whoever comes next waits for this kernel alone.
+// Whoever comes next waits for this kernel alone, so it ends no sooner than the one before.
 #define DECODE(NAME, D, SPREAD)                                                                \
   extern "C" __global__ void __launch_bounds__(128)                                            \
       NAME(const __grid_constant__ DecodeArguments args) {                                     \
     decode_attention<D, SPREAD>(args, gridDim.x);                                              \
-    if (args.beside) {                                                                         \
-      wait_for_previous();                                                                     \
-    }                                                                                          \
+    wait_for_previous();                                                                       \
   }
 DECODE(decode_attention_64, 64, false)
 DECODE(decode_attention_128, 128, false)

@@ -48,8 +48,10 @@ extern "C" __global__ void __launch_bounds__(1024)
     add_rms_norm(float* residual, long residual_stride, const bf16* delta, long delta_stride,
                  const float* weight, float epsilon, int columns, bf16* out, long out_stride) {
   extern __shared__ float4 row[];
-  wait_for_previous();
+  const float4* weights = reinterpret_cast<const float4*>(weight);
+  prefetch(weights + min((int)threadIdx.x, columns / 4 - 1));
   let_next_start();
+  wait_for_previous();
   float4* sums = reinterpret_cast<float4*>(residual + blockIdx.x * residual_stride);
   const uint2* added = reinterpret_cast<const uint2*>(delta + blockIdx.x * delta_stride);
   float squares = 0;
@@ -67,7 +69,6 @@ extern "C" __global__ void __launch_bounds__(1024)
   }
   float scale = rsqrtf(sum_over_block(squares) / columns + epsilon);
   uint2* to = reinterpret_cast<uint2*>(out + blockIdx.x * out_stride);
-  const float4* weights = reinterpret_cast<const float4*>(weight);
   for (int i = threadIdx.x; i < columns / 4; i += blockDim.x) {
     float4 v = row[i];
     float4 w = weights[i];

@@ -50,21 +50,15 @@ __device__ __forceinline__ void expert_skinny(const ExpertArguments& args, Exper
   float sums[TILES][4] = {};
   const uint4 none = make_uint4(0, 0, 0, 0);
   for (int k = warp * 64; k < inputs; k += WARPS * 64) {
-    bool second = k + 32 + t * 8 < inputs;
-    bool first = k + t * 8 < inputs;
-    uint4 a[2][2];
-    a[0][0] = first ? load_streaming(upper + k) : none;
-    a[0][1] = first ? load_streaming(lower + k) : none;
-    a[1][0] = second ? load_streaming(upper + k + 32) : none;
-    a[1][1] = second ? load_streaming(lower + k + 32) : none;
+    WeightTile weight;
+    load_tile(weight, upper, lower, k, k + t * 8 < inputs, k + 32 + t * 8 < inputs);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      bool inside = half == 0 ? first : second;
+      bool inside = k + half * 32 + t * 8 < inputs;
 #pragma unroll
       for (int tile = 0; tile < TILES; tile++) {
         uint4 b = inside ? *reinterpret_cast<const uint4*>(activations[tile] + k + half * 32) : none;
-        multiply_add(sums[tile], a[half][0].x, a[half][1].x, a[half][0].y, a[half][1].y, b.x, b.y);
-        multiply_add(sums[tile], a[half][0].z, a[half][1].z, a[half][0].w, a[half][1].w, b.z, b.w);
+        multiply_tile(sums[tile], weight, half, b);
       }
     }
   }
@@ -151,20 +145,6 @@ extern "C" __global__ void __launch_bounds__(256)
   expert_gates_alone<16>(args, routes);
 }
 
-// 16 x 64 elements of an expert's matrix, as a warp multiplies them.
-struct DownWeights {
-  uint4 a[4];
-};
-
-__device__ __forceinline__ void load_down(DownWeights& to, const bf16* upper, const bf16* lower,
-                                          long offset, bool first, bool second) {
-  const uint4 none = make_uint4(0, 0, 0, 0);
-  to.a[0] = first ? load_streaming(upper + offset) : none;
-  to.a[1] = first ? load_streaming(lower + offset) : none;
-  to.a[2] = second ? load_streaming(upper + offset + 32) : none;
-  to.a[3] = second ? load_streaming(lower + offset + 32) : none;
-}
-
 // out[row] = the sum over the row's experts of w x[pair]: a block is (row, 16 outputs), its warps
 // share the experts and the sum over k. The logits were there before the kernel ahead began, so
 // experts are found, and the first weights loaded, while that one ends.
@@ -189,30 +169,28 @@ __device__ __forceinline__ void expert_down_alone(const ExpertArguments& args,
   const bf16* upper = args.weights + (long)min(base + g, args.outputs - 1) * inputs + t * 8;
   const bf16* lower = args.weights + (long)min(base + g + 8, args.outputs - 1) * inputs + t * 8;
   const bf16* x = args.x + (long)blockIdx.x * args.per_token * args.x_stride + t * 8;
-  auto load = [&](DownWeights& to, int unit) {
+  auto load = [&](WeightTile& to, int unit) {
     int k = unit % chunks * 64;
     int expert = unit < units ? experts[unit / chunks] : -1;
-    load_down(to, upper, lower, expert * args.expert_stride + k,
+    load_tile(to, upper, lower, expert * args.expert_stride + k,
               expert >= 0 && k + t * 8 < inputs, expert >= 0 && k + 32 + t * 8 < inputs);
   };
   float sums[4] = {};
   const uint4 none = make_uint4(0, 0, 0, 0);
-  DownWeights next;
+  WeightTile next;
   load(next, warp);
   wait_for_previous();
   let_next_start();
   for (int unit = warp; unit < units; unit += WARPS) {
-    DownWeights w = next;
+    WeightTile w = next;
     load(next, unit + WARPS);
     int k = unit % chunks * 64;
     const bf16* from = x + (unit / chunks) * args.x_stride + k;
     bool here = experts[unit / chunks] >= 0;
     uint4 b0 = here && k + t * 8 < inputs ? *reinterpret_cast<const uint4*>(from) : none;
     uint4 b1 = here && k + 32 + t * 8 < inputs ? *reinterpret_cast<const uint4*>(from + 32) : none;
-    multiply_add(sums, w.a[0].x, w.a[1].x, w.a[0].y, w.a[1].y, b0.x, b0.y);
-    multiply_add(sums, w.a[0].z, w.a[1].z, w.a[0].w, w.a[1].w, b0.z, b0.w);
-    multiply_add(sums, w.a[2].x, w.a[3].x, w.a[2].y, w.a[3].y, b1.x, b1.y);
-    multiply_add(sums, w.a[2].z, w.a[3].z, w.a[2].w, w.a[3].w, b1.z, b1.w);
+    multiply_tile(sums, w, 0, b0);
+    multiply_tile(sums, w, 1, b1);
   }
   // All eight columns are the same row.
   if (t == 0) {

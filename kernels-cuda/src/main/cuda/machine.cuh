@@ -16,20 +16,27 @@ __device__ __forceinline__ void wait_for_previous() {
 }
 
 // Lets the next kernel's blocks start as soon as this one's leave room. The next one still waits
-// for this one's end before it reads.
+// for this one's end before it reads. Where this comes after the wait, all that was before this kernel
+// is done when the next one starts, and can be read there without waiting.
 __device__ __forceinline__ void let_next_start() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 
-// Weights are read once a step: they shall not push activations out of the L1 cache.
+// Weights are read once a step: they shall not push activations out of the L1 cache. The L2 cache gets
+// all 128 bytes around the sixteen at once: the next load reads the others.
 __device__ __forceinline__ uint4 load_streaming(const void* from) {
   uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
   return v;
+}
+
+// Brings what will be read soon into the L2 cache.
+__device__ __forceinline__ void prefetch(const void* from) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
 }
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {

@@ -30,14 +30,13 @@ extern "C" __global__ void __launch_bounds__(256)
                      float epsilon, const float* angles, int interleaved, const int* positions,
                      const int* row_sequences, const __grid_constant__ CacheTokens tokens, int heads,
                      int head_dim, bf16* keys, bf16* values) {
-  wait_for_previous();
-  let_next_start();
   int head = blockIdx.y * 8 + threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   int row = blockIdx.x;
-  int position = positions[row];
   int kv_heads = tokens.kv_heads;
+  int position = positions[row];
   if (head >= heads + 2 * kv_heads || position < 0) {
+    wait_for_previous();
     return;
   }
   bf16* from = qkv + row * stride + (long)head * head_dim;
@@ -46,6 +45,24 @@ extern "C" __global__ void __launch_bounds__(256)
   long slot = query ? -1 : tokens.slot(row_sequences[row], position, (head - heads) % kv_heads);
   bf16* stored = slot < 0 ? nullptr : (value ? values : keys) + slot * head_dim;
   int half = head_dim / 2;
+  const float* norm = value ? nullptr : query ? query_norm : key_norm;
+  const float* turn = angles + (long)position * head_dim;
+  float weights[4][2];
+  float cosine[4];
+  float sine[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    int pair = lane + 32 * i;
+    if (pair < half) {
+      weights[i][0] = norm == nullptr ? 1 : norm[interleaved ? 2 * pair : pair];
+      weights[i][1] = norm == nullptr ? 1 : norm[interleaved ? 2 * pair + 1 : pair + half];
+      cosine[i] = value ? 1 : turn[pair];
+      sine[i] = value ? 0 : turn[half + pair];
+    }
+  }
+  // All else was there before this step.
+  wait_for_previous();
+  let_next_start();
   float first[4];
   float second[4];
   float squares = 0;
@@ -58,7 +75,6 @@ extern "C" __global__ void __launch_bounds__(256)
       squares += first[i] * first[i] + second[i] * second[i];
     }
   }
-  const float* norm = value ? nullptr : query ? query_norm : key_norm;
   float scale = norm == nullptr ? 1 : rsqrtf(sum_over_warp(squares) / head_dim + epsilon);
 #pragma unroll
   for (int i = 0; i < 4; i++) {
@@ -66,26 +82,17 @@ extern "C" __global__ void __launch_bounds__(256)
     if (pair < half) {
       int one = interleaved ? 2 * pair : pair;
       int other = interleaved ? 2 * pair + 1 : pair + half;
-      float x = first[i];
-      float y = second[i];
-      if (norm != nullptr) {
-        x *= scale * norm[one];
-        y *= scale * norm[other];
-      }
+      float x = first[i] * (scale * weights[i][0]);
+      float y = second[i] * (scale * weights[i][1]);
+      bf16 turned = __float2bfloat16_rn(x * cosine[i] - y * sine[i]);
+      bf16 other_turned = __float2bfloat16_rn(y * cosine[i] + x * sine[i]);
       if (!value) {
-        float cosine = angles[(long)position * head_dim + pair];
-        float sine = angles[(long)position * head_dim + half + pair];
-        float turned = x * cosine - y * sine;
-        y = y * cosine + x * sine;
-        x = turned;
-      }
-      if (!value) {
-        from[one] = __float2bfloat16_rn(x);
-        from[other] = __float2bfloat16_rn(y);
+        from[one] = turned;
+        from[other] = other_turned;
       }
       if (stored != nullptr) {
-        stored[one] = __float2bfloat16_rn(x);
-        stored[other] = __float2bfloat16_rn(y);
+        stored[one] = turned;
+        stored[other] = other_turned;
       }
     }
   }

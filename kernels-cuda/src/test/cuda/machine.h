@@ -169,6 +169,7 @@ inline uint32_t __reduce_or_sync(uint32_t, uint32_t value) {
 // From here on what machine.cuh defines.
 inline void wait_for_previous() {}
 inline void let_next_start() {}
+inline void prefetch(const void*) {}
 inline uint4 load_streaming(const void* from) { return *static_cast<const uint4*>(from); }
 
 // Shared memory by its distance from the dynamic part of it.

@@ -21,13 +21,16 @@ final class CudaAttention {
   private static final int DECODE_WARPS = 4;
   private static final int DECODE_STAGES = 3;
   private static final int MOST_SPLITS = 64;
-  private static final int BLOCKS_PER_MULTIPROCESSOR = 4;
+  private static final int BLOCKS_PER_MULTIPROCESSOR = 2;
   private static final int LEAST_SPLITS = 2;
-  private static final int LEAST_PAGES = 8;
+  private static final int LEAST_PAGES = 4;
   private static final int LEAST_PAGES_WHERE_FULL = 64;
   private static final int HOPPER_TILE = 128;
   private static final int HOPPER_DIM = 128;
   private static final int SHORT_PROMPT = 384;
+  private static final int AFTER_OTHER = 0;
+  private static final int AFTER_PROMPTS = 1;
+  private static final int AFTER_ROTATION = 2;
 
   private final Launcher launcher;
   private final CudaDevice device;
@@ -129,8 +132,7 @@ final class CudaAttention {
     arguments.set(JAVA_LONG, 104, arrived);
     boolean fills = sequences * blocksOfHeads(shape) >= 2 * multiprocessors;
     arguments.set(JAVA_INT, 112, fills ? LEAST_PAGES_WHERE_FULL : LEAST_PAGES);
-    // The kernel of the prompts' attention was launched just before.
-    arguments.set(JAVA_INT, 116, call.hasPrompts() ? 1 : 0);
+    arguments.set(JAVA_INT, 116, before(call));
     spread(arguments, 120, call);
     int shared = DECODE_WARPS * DECODE_STAGES * 2 * PAGE * shape.headDim() * 2;
     launcher.launch(
@@ -138,6 +140,14 @@ final class CudaAttention {
         new Launcher.Grid(
             splits(shape, sequences), blocksOfHeads(shape), sequences, THREADS, shared),
         call.stream);
+  }
+
+  /** The kernel before, as decode_attention.cuh numbers those that matter. */
+  private int before(Call call) {
+    if (call.hasPrompts()) {
+      return AFTER_PROMPTS;
+    }
+    return launcher.follows(CudaOps.ROTATE) && !call.spread ? AFTER_ROTATION : AFTER_OTHER;
   }
 
   private void prefill(Call call) {

@@ -91,7 +91,7 @@ final class CudaDevice implements Device {
     Ops ops =
         new CudaOps(
             launcher,
-            new CudaLinear(launcher, cublas),
+            new CudaLinear(launcher, cublas, multiprocessors),
             new CudaAttention(launcher, this, multiprocessors, hopper),
             new CudaExperts(launcher, hopper));
     return new Opened(context, kernels, launcher, cublas, driver.createStream(), ops);

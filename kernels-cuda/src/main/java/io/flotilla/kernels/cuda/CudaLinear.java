@@ -14,14 +14,21 @@ final class CudaLinear {
   static final int MOST_SKINNY_ROWS = 8;
 
   private static final int SKINNY_OUTPUTS = 16;
+  private static final int SKINNY_THREADS = 256;
+
+  /** As many on a multiprocessor have room for three tiles of weights ahead, more for two. */
+  private static final int SKINNY_BLOCKS_FAR_AHEAD = 2;
+
   private static final int ADDERS = 256;
 
   private final Launcher launcher;
   private final CublasLt cublas;
+  private final int multiprocessors;
 
-  CudaLinear(Launcher launcher, CublasLt cublas) {
+  CudaLinear(Launcher launcher, CublasLt cublas, int multiprocessors) {
     this.launcher = launcher;
     this.cublas = cublas;
+    this.multiprocessors = multiprocessors;
   }
 
   void apply(
@@ -65,9 +72,11 @@ final class CudaLinear {
           CudaBuffer.address(x),
           CudaBuffer.address(out),
           stream);
-      launcher.progressed();
+      launcher.launchedOther();
       return;
     }
+    int blocks = Math.ceilDiv(outputs, SKINNY_OUTPUTS);
+    int ahead = blocks <= SKINNY_BLOCKS_FAR_AHEAD * multiprocessors ? 3 : 2;
     launcher
         .pointer(CudaBuffer.address(weight))
         .number((long) weight.stride())
@@ -78,10 +87,9 @@ final class CudaLinear {
         .number(outputs)
         .pointer(CudaBuffer.address(out))
         .number((long) out.stride())
-        .pointer(0)
         .launch(
-            (x.rows() <= 8 ? "skinny_8" : "skinny_16") + (f32 ? "_f32" : ""),
-            Launcher.Grid.of(Math.ceilDiv(outputs, SKINNY_OUTPUTS), 256),
+            "skinny_ahead_" + ahead + (f32 ? "_f32" : ""),
+            Launcher.Grid.of(blocks, SKINNY_THREADS),
             stream);
   }
 

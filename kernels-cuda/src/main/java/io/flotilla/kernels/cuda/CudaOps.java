@@ -21,6 +21,8 @@ final class CudaOps implements Ops {
   private static final int VECTOR = 8;
   private static final int HEADS_A_BLOCK = 8;
 
+  static final String ROTATE = "rotate_and_store";
+
   private final Launcher launcher;
   private final CudaLinear linear;
   private final CudaAttention attention;
@@ -125,7 +127,7 @@ final class CudaOps implements Ops {
         .pointer(CudaBuffer.address(cache.keys()))
         .pointer(CudaBuffer.address(cache.values()))
         .launch(
-            "rotate_and_store",
+            ROTATE,
             Launcher.Grid.of(batch.rows(), Math.ceilDiv(heads, HEADS_A_BLOCK), 256),
             CudaStream.handle(stream));
   }

@@ -37,6 +37,7 @@ final class Launcher {
   private final MemorySegment values;
   private final MemorySegment pointers;
   private final AtomicLong launches = new AtomicLong();
+  private String last = "";
   private int count;
 
   /**
@@ -88,6 +89,11 @@ final class Launcher {
     return values.asSlice((long) count++ * SLOT_BYTES, SLOT_BYTES);
   }
 
+  /** Whether a kernel was the last launch. */
+  boolean follows(String kernel) {
+    return last.equals(kernel);
+  }
+
   /** The blocks of a launch and what each has. */
   record Grid(int x, int y, int z, int threads, int sharedBytes) {
     static Grid of(int x, int threads) {
@@ -125,6 +131,7 @@ final class Launcher {
     configuration.set(JAVA_LONG, 32, stream);
     configuration.set(JAVA_INT, 48, early ? 1 : 0);
     driver.launch(configuration, handle(name, grid.sharedBytes), pointers);
+    last = name;
     launches.incrementAndGet();
   }
 
@@ -135,6 +142,12 @@ final class Launcher {
       sharedLimits.put(name, sharedBytes);
     }
     return handle;
+  }
+
+  /** A kernel was launched that is not of the fatbin. */
+  void launchedOther() {
+    last = "";
+    launches.incrementAndGet();
   }
 
   /** Work that is not a kernel made progress. */
