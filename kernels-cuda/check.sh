@@ -134,7 +134,7 @@ start() {
 }
 
 kernels() {
-  limited 120 "$flotilla" bench kernels >>"$table"
+  limited 120 "$flotilla" bench kernels linear elementwise decode prefill experts >>"$table"
 }
 
 # throughput SECONDS LABEL SHAPE OPTIONS...: a row of the table, of a run without HTTP.
@@ -175,6 +175,7 @@ pair() {
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$table" || true
 "$flotilla" doctor --device cuda
+limited 30 "$flotilla" bench kernels ceilings >>"$table"
 [ $# -gt 0 ] || set -- tests http context small mixtures large start kernels
 for section in "$@"; do
   case $section in

@@ -25,7 +25,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "SECTION",
-      description = "linear, elementwise, decode, prefill, experts. Default: all.")
+      description = "ceilings, linear, elementwise, decode, prefill, experts. Default: all.")
   private List<String> sections = new ArrayList<>();
 
   @Option(names = "--device", paramLabel = "KIND", description = "Default: ${DEFAULT-VALUE}.")

@@ -31,15 +31,18 @@ import java.util.stream.IntStream;
  * recorded runs, each of which cycles through enough weights to leave the cache.
  */
 final class KernelTimes {
+  private static final String CEILINGS = "ceilings";
   private static final String LINEAR = "linear";
   private static final String ELEMENTWISE = "elementwise";
   private static final String DECODE = "decode";
   private static final String PREFILL = "prefill";
   private static final String EXPERTS = "experts";
-  static final List<String> SECTIONS = List.of(LINEAR, ELEMENTWISE, DECODE, PREFILL, EXPERTS);
+  static final List<String> SECTIONS =
+      List.of(CEILINGS, LINEAR, ELEMENTWISE, DECODE, PREFILL, EXPERTS);
 
   private static final int ROUNDS = 9;
   private static final int BLOCK = 16;
+  private static final long COPIED_BYTES = 1L << 30;
 
   private final CudaDevice device;
   private final Stream stream;
@@ -72,6 +75,7 @@ final class KernelTimes {
     KernelTimes times = new KernelTimes(device, table);
     for (String section : sections.isEmpty() ? SECTIONS : sections) {
       switch (section) {
+        case CEILINGS -> times.ceilings();
         case LINEAR -> times.linears();
         case ELEMENTWISE -> times.elementwise();
         case DECODE -> times.decode();
@@ -82,6 +86,36 @@ final class KernelTimes {
         }
       }
     }
+  }
+
+  /** What the card can do: a copy, both ways counted, and a large product. */
+  private void ceilings() {
+    int size = 8192;
+    Tensor x = matrix(size, size);
+    List<Tensor> weight = List.of(matrix(size, size));
+    Tensor out = Tensor.allocate(device, BF16, size, size);
+    double product = time(2, _ -> ops.linear(stream, x, weight, null, out));
+    Buffer from = device.allocate(COPIED_BYTES);
+    Buffer to = device.allocate(COPIED_BYTES);
+    double copy =
+        time(
+            2,
+            _ ->
+                device
+                    .driver()
+                    .copyBetweenDevices(
+                        CudaBuffer.address(to),
+                        CudaBuffer.address(from),
+                        COPIED_BYTES,
+                        CudaStream.handle(stream)));
+    table.accept(
+        String.format(
+            Locale.ROOT,
+            "ceilings: copy %.2f TB/s, product of %d x %d matrices %.0f TFLOP/s",
+            2 * COPIED_BYTES / copy / 1e12,
+            size,
+            size,
+            2.0 * size * size * size / product / 1e12));
   }
 
   private void linears() {
