@@ -9,6 +9,7 @@ import io.flotilla.server.openai.ServedModel;
 import io.flotilla.server.openai.Tokenization;
 import io.helidon.common.socket.SocketOptions;
 import io.helidon.webserver.WebServer;
+import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.HttpRouting;
 import io.helidon.webserver.http1.Http1Config;
 import java.time.Duration;
@@ -93,17 +94,16 @@ public final class OpenAiServer implements AutoCloseable {
     Endpoint models = new Models(served, "/v1/models");
     Health health = new Health(served.model(), reception);
     reception.install(routing);
-    routing
-        .post("/v1/chat/completions", reception.receive(GenerationEndpoint.chat(served, requests)))
-        .post(
-            "/v1/completions", reception.receive(GenerationEndpoint.completions(served, requests)))
-        .get("/v1/models", reception.receive(models))
-        .get("/v1/models/{+name}", reception.receive(models))
-        .post("/tokenize", reception.receive(Tokenization.tokenize(served)))
-        .post("/detokenize", reception.receive(Tokenization.detokenize(served)))
-        .get("/health", health::answer)
-        .get("/version", health::version)
-        .get("/metrics", (_, response) -> Replies.text(response, metrics.scrape()));
+    reception.post(routing, "/v1/chat/completions", GenerationEndpoint.chat(served, requests));
+    reception.post(routing, "/v1/completions", GenerationEndpoint.completions(served, requests));
+    reception.get(routing, "/v1/models", models);
+    reception.get(routing, "/v1/models/{+name}", models);
+    reception.post(routing, "/tokenize", Tokenization.tokenize(served));
+    reception.post(routing, "/detokenize", Tokenization.detokenize(served));
+    Handler scrape = (_, response) -> Replies.text(response, metrics.scrape());
+    reception.get(routing, "/health", health::answer);
+    reception.get(routing, "/version", health::version);
+    reception.get(routing, "/metrics", scrape);
     reception.refuseTheRest(routing);
   }
 

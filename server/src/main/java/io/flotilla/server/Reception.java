@@ -19,8 +19,9 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
@@ -38,16 +39,14 @@ final class Reception {
 
   private static final String BEARER = "Bearer ";
 
-  /** Methods by path, for requests that have the path right and the method wrong. */
-  private static final Set<String> POSTS =
-      Set.of("/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize");
-
-  private static final Set<String> GETS = Set.of("/v1/models", "/health", "/version", "/metrics");
-
   private final ServerOptions options;
   private final Connections connections;
   private final BodyDeadline deadline;
   private final List<byte[]> keys;
+
+  /** Methods by path, for requests that have the path right and the method wrong. */
+  private final Map<String, String> methods = new HashMap<>();
+
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition idle = lock.newCondition();
   private int inside;
@@ -64,6 +63,21 @@ final class Reception {
   /** Lets browsers and keys be looked at before anything else. */
   void install(HttpRouting.Builder routing) {
     routing.addFilter(this::admit);
+  }
+
+  void post(HttpRouting.Builder routing, String path, Endpoint endpoint) {
+    methods.put(path, "POST");
+    routing.post(path, receive(endpoint));
+  }
+
+  void get(HttpRouting.Builder routing, String path, Endpoint endpoint) {
+    get(routing, path, receive(endpoint));
+  }
+
+  /** What is answered while the server drains, too. */
+  void get(HttpRouting.Builder routing, String path, Handler handler) {
+    methods.put(path, "GET");
+    routing.get(path, handler);
   }
 
   private void admit(FilterChain chain, RoutingRequest request, RoutingResponse response) {
@@ -137,7 +151,7 @@ final class Reception {
   }
 
   /** What runs an endpoint. */
-  Handler receive(Endpoint endpoint) {
+  private Handler receive(Endpoint endpoint) {
     return (request, response) -> {
       if (isDraining()) {
         Replies.error(response, OpenAiError.draining());
@@ -176,8 +190,8 @@ final class Reception {
         (request, response) -> {
           String path = request.path().path();
           String method = request.prologue().method().text();
-          String right = POSTS.contains(path) ? "POST" : GETS.contains(path) ? "GET" : "";
-          if (right.isEmpty()) {
+          String right = methods.get(path);
+          if (right == null) {
             Replies.error(
                 response,
                 OpenAiError.refused(
