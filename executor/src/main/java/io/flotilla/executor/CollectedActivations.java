@@ -9,11 +9,10 @@ import io.flotilla.kernels.Tensor;
 import io.flotilla.kernels.TensorType;
 import io.flotilla.model.StageInput.Activations;
 import java.lang.foreign.Arena;
-import java.util.List;
 
 /**
- * Brings the rows that need logits to every rank of those that share out a step's rows, so that all
- * can compute logits together.
+ * Names the rows that need logits, and brings them to every rank of those that share out a step's
+ * rows, so that all can compute logits together.
  */
 final class CollectedActivations {
   private final Collectives context;
@@ -29,6 +28,7 @@ final class CollectedActivations {
   private final Buffer deltas;
 
   /**
+   * @param context the ranks that share out a step's rows
    * @param rows that are collected at once
    */
   CollectedActivations(
@@ -45,9 +45,10 @@ final class CollectedActivations {
     this.stream = stream;
     this.hiddenSize = hiddenSize;
     this.type = device.activationType();
-    this.mine = new StagedIntegers(device, arena, rows);
+    int shared = context.size() == 1 ? 0 : rows;
+    this.mine = new StagedIntegers(device, arena, shared);
     this.order = new StagedIntegers(device, arena, rows);
-    long elements = (long) rows * hiddenSize;
+    long elements = (long) shared * hiddenSize;
     this.given = device.allocate(TensorType.F32.bytes(elements));
     this.residuals = device.allocate(TensorType.F32.bytes(context.size() * elements));
     this.deltas = device.allocate(type.bytes(context.size() * elements));
@@ -59,23 +60,27 @@ final class CollectedActivations {
   }
 
   /**
-   * The rows that every rank has of some tasks, and their order.
+   * What every rank has of some rows.
    *
-   * @param rows I32 {@code [1, tasks]}, indices of rows of {@code activations}
+   * @param rows I32 {@code [1, n]}, in their order, indices of rows of {@code activations}
    */
   record Collected(Activations activations, Tensor rows) {}
 
   /**
    * @param activations of this rank's rows
+   * @param chosen numbers of rows in the step
    */
-  Collected collect(Activations activations, List<ScoringTask> tasks) {
+  Collected collect(Activations activations, int[] chosen) {
+    if (context.size() == 1) {
+      order.set(0, chosen, chosen.length);
+      return new Collected(activations, order.upload(stream, 1, chosen.length));
+    }
     int[] counts = new int[context.size()];
-    int[] places = new int[tasks.size()];
+    int[] places = new int[chosen.length];
     for (int i = 0; i < places.length; i++) {
-      int row = tasks.get(i).row();
-      int owner = split.owner(row);
+      int owner = split.owner(chosen[i]);
       if (owner == context.rank()) {
-        mine.set(counts[owner], split.place(row));
+        mine.set(counts[owner], split.place(chosen[i]));
       }
       places[i] = counts[owner]++;
     }
@@ -84,7 +89,7 @@ final class CollectedActivations {
       each = Math.max(each, count);
     }
     for (int i = 0; i < places.length; i++) {
-      order.set(i, split.owner(tasks.get(i).row()) * each + places[i]);
+      order.set(i, split.owner(chosen[i]) * each + places[i]);
     }
     Tensor rows = mine.upload(stream, 1, counts[context.rank()]);
     Tensor residual = gather(activations.residual(), rows, each, TensorType.F32, residuals);

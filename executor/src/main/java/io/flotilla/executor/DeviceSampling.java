@@ -1,5 +1,7 @@
 package io.flotilla.executor;
 
+import io.flotilla.executor.CollectedActivations.Collected;
+import io.flotilla.executor.RowSplit.Run;
 import io.flotilla.executor.StepPlan.Admission;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.executor.StepPlan.TokenInput.PreviousSample;
@@ -31,7 +33,9 @@ final class DeviceSampling {
   private final WholeLogits logits;
   private final Stream stream;
   private final TokenSampling sampling;
-  private final StagedIntegers rows;
+  private final CollectedActivations collected;
+  private final RowSplit split;
+  private final int rank;
   private final StagedIntegers sources;
   private final DeviceChoices choices;
   private final Tensor samples;
@@ -42,8 +46,16 @@ final class DeviceSampling {
   private int next;
   private int sampled;
 
+  /**
+   * @param collected rows of the step, as many as there are sequences at most
+   * @param split of a step's rows
+   * @param rank whose rows those are that the next step computes
+   */
   DeviceSampling(
       WholeLogits logits,
+      CollectedActivations collected,
+      RowSplit split,
+      int rank,
       TokenSampling sampling,
       Device device,
       Stream stream,
@@ -51,9 +63,11 @@ final class DeviceSampling {
       ExecutorOptions options) {
     int slots = options.maxSequences();
     this.logits = logits;
+    this.collected = collected;
+    this.split = split;
+    this.rank = rank;
     this.stream = stream;
     this.sampling = sampling;
-    this.rows = new StagedIntegers(device, arena, slots);
     this.sources = new StagedIntegers(device, arena, options.maxBatchedTokens());
     this.choices = new DeviceChoices(sampling, device, arena, slots);
     this.samples = Tensor.allocate(device, TensorType.I32, 1, slots);
@@ -71,7 +85,7 @@ final class DeviceSampling {
   /** Bytes on host and device. */
   long bytes() {
     return logits.bytes()
-        + rows.bytes()
+        + collected.bytes()
         + sources.bytes()
         + choices.bytes()
         + (1 + StagedBytes.COPIES) * (samples.buffer().bytes() + reports.buffer().bytes())
@@ -79,16 +93,20 @@ final class DeviceSampling {
         + sequences.histories().buffer().bytes();
   }
 
-  /** Replaces the ids of tokens that only the device has seen. */
+  /** Replaces the ids, among those of this rank's rows, of tokens that only the device has seen. */
   void takeLast(StepPlan plan, Slot[] slots, Tensor ids) {
     int row = 0;
     boolean any = false;
-    for (SequenceStep sequence : plan.sequences()) {
-      boolean unseen =
-          sequence.tokens() instanceof PreviousSample && slots[sequence.slot()].isSampleOnDevice();
-      any |= unseen;
-      for (int i = 0; i < sequence.tokens().count(); i++) {
-        sources.set(row++, unseen ? sequence.slot() : UNKNOWN_TO_DEVICE);
+    for (Run run : split.runs()) {
+      if (run.rank() == rank) {
+        SequenceStep sequence = plan.sequences().get(run.sequence());
+        boolean unseen =
+            sequence.tokens() instanceof PreviousSample
+                && slots[sequence.slot()].isSampleOnDevice();
+        any |= unseen;
+        for (int i = 0; i < run.count(); i++) {
+          sources.set(row++, unseen ? sequence.slot() : UNKNOWN_TO_DEVICE);
+        }
       }
     }
     if (any) {
@@ -107,10 +125,9 @@ final class DeviceSampling {
       firstRow += sequence.tokens().count();
       Slot slot = slots[sequence.slot()];
       if (sequence.sample() && DeviceChoices.canChoose(slot.sampling())) {
-        rows.set(chosen.size(), firstRow - 1);
         choices.add(slot, sequence.slot());
         slot.sampledOnDevice();
-        chosen.add(new Chosen(sequence.slot(), slot.sampling().logprobs()));
+        chosen.add(new Chosen(sequence.slot(), firstRow - 1, slot.sampling().logprobs()));
       }
     }
     sampled = chosen.size();
@@ -118,7 +135,7 @@ final class DeviceSampling {
     MemorySegment tokens = sampleResults.get(turn);
     MemorySegment scores = reportResults.get(turn);
     if (!chosen.isEmpty()) {
-      launch(activations, chosen.size());
+      launch(activations, chosen);
       download(samples, chosen.size(), tokens);
     }
     if (chosen.stream().anyMatch(Chosen::isReported)) {
@@ -138,8 +155,8 @@ final class DeviceSampling {
     return samples.sliceColumns(0, sampled);
   }
 
-  /** A sequence that was sampled, and the likeliest tokens that it wants to know. */
-  private record Chosen(int slot, int likeliest) {
+  /** A sequence that was sampled, its row, and the likeliest tokens that it wants to know. */
+  private record Chosen(int slot, int row, int likeliest) {
     boolean isReported() {
       return likeliest >= 0;
     }
@@ -163,14 +180,16 @@ final class DeviceSampling {
     return uploads;
   }
 
-  private void launch(Activations activations, int count) {
-    Tensor allRows = rows.upload(stream, 1, count);
+  private void launch(Activations activations, List<Chosen> chosen) {
+    int count = chosen.size();
+    int[] chosenRows = chosen.stream().mapToInt(Chosen::row).toArray();
+    Collected all = collected.collect(activations, chosenRows);
     Buffer described = choices.uploadRows(stream);
     Buffer edits = choices.uploadEdits(stream);
     long rowBytes = sampling.rowBytes();
     for (int from = 0; from < count; from += logits.rows()) {
       int size = Math.min(logits.rows(), count - from);
-      Tensor whole = logits.compute(activations, allRows.sliceColumns(from, size));
+      Tensor whole = logits.compute(all.activations(), all.rows().sliceColumns(from, size));
       sampling.sample(
           stream,
           new TokenSampling.Rows(

@@ -4,6 +4,7 @@ import io.flotilla.checkpoint.ModelConfig;
 import io.flotilla.checkpoint.WeightSource;
 import io.flotilla.executor.StepPlan.SequenceStep;
 import io.flotilla.kernels.AttentionBatch;
+import io.flotilla.kernels.Collectives;
 import io.flotilla.kernels.Device;
 import io.flotilla.kernels.KvCache;
 import io.flotilla.kernels.Mark;
@@ -107,7 +108,7 @@ final class Rank implements AutoCloseable {
                 options,
                 scored)
             : null;
-    this.sampling = sampling(options, limits.maxLogitRows(), arena);
+    this.sampling = sampling(options, split, config.hiddenSize(), limits.maxLogitRows(), arena);
     this.memory =
         new MemoryPlan(
             loader.mappedBytes(),
@@ -122,14 +123,20 @@ final class Rank implements AutoCloseable {
             options);
   }
 
-  /** Sampling on the device, which needs all of a step's rows on one rank. */
-  private @Nullable DeviceSampling sampling(ExecutorOptions options, int logitRows, Arena arena) {
+  /** Sampling on the device, where it can and the stage has logits. */
+  private @Nullable DeviceSampling sampling(
+      ExecutorOptions options, RowSplit split, int hiddenSize, int logitRows, Arena arena) {
     Optional<TokenSampling> found = device.sampling();
-    if (found.isEmpty() || !place.isLastStage() || place.ranks().context().size() > 1) {
+    if (found.isEmpty() || !place.isLastStage()) {
       return null;
     }
+    Collectives context = place.ranks().context();
+    CollectedActivations collected =
+        new CollectedActivations(
+            context, split, device, stream, arena, options.maxSequences(), hiddenSize);
     WholeLogits logits = new WholeLogits(model, place.ranks().all(), device, stream, logitRows);
-    return new DeviceSampling(logits, found.get(), device, stream, arena, options);
+    return new DeviceSampling(
+        logits, collected, split, context.rank(), found.get(), device, stream, arena, options);
   }
 
   MemoryPlan memory() {

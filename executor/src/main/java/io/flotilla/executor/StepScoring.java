@@ -20,7 +20,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
-import org.jspecify.annotations.Nullable;
 
 /**
  * From a step's activations to samples and prompt log-probabilities. Only rows that need logits get
@@ -34,9 +33,8 @@ final class StepScoring {
   private final CausalLm model;
   private final Stream stream;
   private final int chunk;
-  private final StagedIntegers chunkRows;
   private final RowScoring scoring;
-  private final @Nullable CollectedActivations collected;
+  private final CollectedActivations collected;
   private final List<ScoringTask> tasks = new ArrayList<>();
   private int taskCount;
 
@@ -60,16 +58,12 @@ final class StepScoring {
     this.model = model;
     this.stream = stream;
     this.chunk = rowsAtOnce(options, vocabulary, device);
-    this.chunkRows = new StagedIntegers(device, arena, chunk);
     this.scoring =
         ranks.all().size() == 1
             ? new WholeRows(vocabulary, chunk, stream, arena, progress)
             : new SplitRows(model, ranks.all(), chunk, device, stream, arena, progress);
     this.collected =
-        split.ranks() == 1
-            ? null
-            : new CollectedActivations(
-                ranks.context(), split, device, stream, arena, chunk, hiddenSize);
+        new CollectedActivations(ranks.context(), split, device, stream, arena, chunk, hiddenSize);
   }
 
   /** Rows whose logits are held at once: where the device samples, whole ones beside the parts. */
@@ -86,7 +80,7 @@ final class StepScoring {
 
   /** Bytes on host and device. */
   long bytes() {
-    return chunkRows.bytes() + scoring.bytes() + (collected == null ? 0 : collected.bytes());
+    return scoring.bytes() + collected.bytes();
   }
 
   /**
@@ -159,13 +153,8 @@ final class StepScoring {
   }
 
   private Tensor computeLogits(Activations activations, List<ScoringTask> part) {
-    if (collected != null) {
-      Collected rows = collected.collect(activations, part);
-      return model.logits(stream, rows.activations(), rows.rows());
-    }
-    for (int i = 0; i < part.size(); i++) {
-      chunkRows.set(i, part.get(i).row());
-    }
-    return model.logits(stream, activations, chunkRows.upload(stream, 1, part.size()));
+    int[] chosen = part.stream().mapToInt(ScoringTask::row).toArray();
+    Collected rows = collected.collect(activations, chosen);
+    return model.logits(stream, rows.activations(), rows.rows());
   }
 }

@@ -94,6 +94,7 @@ class GpuLayoutTest {
   @ParameterizedTest
   @CsvSource({
     "Qwen3ForCausalLM, 1, 2, 2, 1, false, 0:0:0:0",
+    "Qwen2ForCausalLM, 2, 2, 1, 1, false, 0:0:0:0",
     "Qwen3MoeForCausalLM, 1, 2, 1, 1, true, 0:0",
     "MixtralForCausalLM, 1, 2, 2, 1, true, 0:0:0:0",
     "Qwen3ForCausalLM, 1, 1, 2, 2, false, 0:1",

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param weights in bf16
  * @param activations of the largest step, what ranks exchange of it, and the table of rotations
  * @param inputs ids, positions and block tables
- * @param logits of the rows that are scored at once
+ * @param logits of the rows that are scored at once, and what ranks give each other of those rows
  */
 record GpuMemoryBudget(
     double utilization, long weights, long activations, long inputs, long logits) {
@@ -48,7 +48,16 @@ record GpuMemoryBudget(
         weights(config, layout, whole),
         rows * row + (long) length * config.headDim() * F32,
         4L * F32 * rows + tables,
-        LOGITS + 4L * F32 * config.vocabularySize());
+        LOGITS + 4L * F32 * config.vocabularySize() + collectedBytes(config, options, layout));
+  }
+
+  /**
+   * Rows that get logits, where ranks share out a step's: for the device's choices and the host's.
+   */
+  private static long collectedBytes(ModelConfig config, EngineOptions options, Layout layout) {
+    long context = layout.prefillContext();
+    long row = F32 + context * (F32 + BF16);
+    return context == 1 ? 0 : 2L * options.maxSequences() * config.hiddenSize() * row;
   }
 
   /**
