@@ -1,44 +1,6 @@
 // Attention of sequences that compute one token: bound by the bandwidth of the KV cache.
 #pragma once
 
-constexpr float LOG2_E = 1.4426950408889634f;
-
-// Sequences whose tokens some ranks hold between them: each rank attends to its own, with the queries
-// of all, and leaves sums that are not divided yet. Without them all of this is unused.
-struct Spread {
-  float* out;  // [part][row][heads * D + 2 * heads]: sums, then largest scores, then weights
-  long stride;
-  int part;
-  int parts;
-  int rows;   // of a part
-  int heads;  // of a part
-
-  // Tokens that this rank holds up to a position, that one included.
-  __device__ __forceinline__ int held(int position) const {
-    return (position + parts - part) / parts;
-  }
-
-  // The row of a head's queries, of the parts' heads one after another.
-  __device__ __forceinline__ long row_of(int row, int head) const {
-    return (long)(head / heads) * rows + row;
-  }
-
-  template <int D>
-  __device__ __forceinline__ float* sums(int row, int head) const {
-    return out + row_of(row, head) * stride + (long)(head % heads) * D;
-  }
-
-  // The largest score in base 2 as it is in base e, and the weight.
-  template <int D>
-  __device__ __forceinline__ void put_weight(int row, int head, float largest, float weight) const {
-    float* to = out + row_of(row, head) * stride + (long)heads * D + head % heads;
-    to[0] = largest / LOG2_E;
-    to[heads] = weight;
-  }
-};
-
-static_assert(sizeof(Spread) == 32, "CudaAttention lays it out");
-
 // Query heads that share a kv head are the rows of one tensor core tile, so keys and values are
 // read once for all of them. A block is (split of the context, kv head, sequence). Each of its four
 // warps walks pages of 16 tokens on its own, with its own ring of copies in flight and its own
@@ -91,88 +53,6 @@ __device__ __forceinline__ void copy_page(uint32_t to, const bf16* keys, const b
     uint32_t offset = swizzled<CHUNKS>(row, chunk);
     copy_async(to + offset, valid ? keys + at : keys, valid);
     copy_async(to + PAGE * D * 2 + offset, valid ? values + at : values, valid);
-  }
-}
-
-// What a warp knows of its pages: sums of values, largest score and sum of weights of rows g, g + 8.
-template <int D>
-struct RunningSoftmax {
-  float sums[D / 8][4];
-  float largest[2];
-  float weight[2];
-
-  __device__ __forceinline__ void clear() {
-#pragma unroll
-    for (int i = 0; i < D / 8; i++) {
-      sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
-    }
-    largest[0] = largest[1] = -INFINITY;
-    weight[0] = weight[1] = 0;
-  }
-};
-
-// Takes in N / 8 tiles of scores (base 2, masked with -infinity), turns them into weights.
-template <int D, int N>
-__device__ __forceinline__ void take_scores(RunningSoftmax<D>& state, float (&scores)[N][4]) {
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    float largest = state.largest[half];
-#pragma unroll
-    for (int i = 0; i < N; i++) {
-      largest = fmaxf(largest, fmaxf(scores[i][2 * half], scores[i][2 * half + 1]));
-    }
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 1));
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, 2));
-    // A row that has seen no key yet has no number to subtract.
-    float base = largest == -INFINITY ? 0 : largest;
-    float shrink = fast_exp2(state.largest[half] - base);
-    float weight = 0;
-#pragma unroll
-    for (int i = 0; i < N; i++) {
-      scores[i][2 * half] = fast_exp2(scores[i][2 * half] - base);
-      scores[i][2 * half + 1] = fast_exp2(scores[i][2 * half + 1] - base);
-      weight += scores[i][2 * half] + scores[i][2 * half + 1];
-    }
-    state.weight[half] = state.weight[half] * shrink + weight;
-    state.largest[half] = largest;
-#pragma unroll
-    for (int i = 0; i < D / 8; i++) {
-      state.sums[i][2 * half] *= shrink;
-      state.sums[i][2 * half + 1] *= shrink;
-    }
-  }
-}
-
-// state.sums += weights [16 x 16] times values [16 x D] in shared memory.
-template <int D>
-__device__ __forceinline__ void add_values(RunningSoftmax<D>& state, float (&first)[4],
-                                           float (&second)[4], uint32_t values, int row, int lane) {
-  uint32_t a0 = pack(first[0], first[1]);
-  uint32_t a1 = pack(first[2], first[3]);
-  uint32_t a2 = pack(second[0], second[1]);
-  uint32_t a3 = pack(second[2], second[3]);
-  int token = row + (lane / 8 % 2) * 8 + lane % 8;
-#pragma unroll
-  for (int i = 0; i < D / 16; i++) {
-    uint32_t b[4];
-    load_matrices_transposed(b, values + swizzled<D / 8>(token, 2 * i + lane / 16));
-    multiply_add(state.sums[2 * i], a0, a1, a2, a3, b[0], b[1]);
-    multiply_add(state.sums[2 * i + 1], a0, a1, a2, a3, b[2], b[3]);
-  }
-}
-
-// scores [16 x 16] of the rows' queries against 16 keys from row `row` in shared memory.
-template <int D>
-__device__ __forceinline__ void score_keys(float (&first)[4], float (&second)[4],
-                                           const uint32_t (&queries)[D / 16][4], uint32_t keys,
-                                           int row, int lane) {
-  int token = row + (lane / 16) * 8 + lane % 8;
-#pragma unroll
-  for (int i = 0; i < D / 16; i++) {
-    uint32_t b[4];
-    load_matrices(b, keys + swizzled<D / 8>(token, 2 * i + lane / 8 % 2));
-    multiply_add(first, queries[i][0], queries[i][1], queries[i][2], queries[i][3], b[0], b[1]);
-    multiply_add(second, queries[i][0], queries[i][1], queries[i][2], queries[i][3], b[2], b[3]);
   }
 }
 
@@ -353,6 +233,124 @@ __device__ __forceinline__ void put_nothing(const Spread& spread, int row, int f
   }
 }
 
+// What a block computes: a split of a sequence's pages for at most 16 heads of a kv head.
+struct DecodePart {
+  int row;
+  int context;
+  int used;   // splits of the context that are not empty
+  int begin;  // pages
+  int end;
+  int kv_head;
+  int first_head;
+  int heads;
+};
+
+__device__ __forceinline__ DecodePart part_of_block(const DecodeArguments& args, int splits, int row,
+                                                    int context) {
+  int pages = (context + PAGE - 1) / PAGE;
+  int share = max((pages + splits - 1) / splits, args.least_pages);
+  int begin = blockIdx.x * share;
+  int group = args.heads / args.kv_heads;
+  int tiles = (group + 15) / 16;
+  int kv_head = blockIdx.y / tiles;
+  int first = blockIdx.y % tiles * 16;
+  return {row,           context, (pages + share - 1) / share, begin,
+          min(pages, begin + share), kv_head, kv_head * group + first, min(16, group - first)};
+}
+
+template <int D, bool SPREAD>
+__device__ __forceinline__ void load_queries(uint32_t (&queries)[D / 16][4],
+                                             const DecodeArguments& args, const DecodePart& part) {
+  int lane = threadIdx.x % 32;
+  const bf16* query[2];
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    int head = part.first_head + lane / 4 + half * 8;
+    query[half] = SPREAD ? args.queries + args.spread.row_of(part.row, head) * args.query_stride +
+                               (long)(head % args.spread.heads) * D
+                         : args.queries + part.row * args.query_stride + (long)head * D;
+  }
+#pragma unroll
+  for (int i = 0; i < D / 16; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      int head = lane / 4 + j % 2 * 8;
+      int at = i * 16 + j / 2 * 8 + lane % 4 * 2;
+      queries[i][j] =
+          head < part.heads ? *reinterpret_cast<const uint32_t*>(query[j % 2] + at) : 0;
+    }
+  }
+}
+
+// Leaves what a warp knows of its heads, [16][D + 2], as `partial`.
+template <int D>
+__device__ __forceinline__ void leave_sums(float* to, const RunningSoftmax<D>& state) {
+  int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    float* mine = to + (lane / 4 + half * 8) * (D + 2);
+    float total = state.weight[half];
+    total += __shfl_xor_sync(0xffffffff, total, 1);
+    total += __shfl_xor_sync(0xffffffff, total, 2);
+    if (lane % 4 == 0) {
+      *reinterpret_cast<float2*>(mine + D) = make_float2(state.largest[half], total);
+    }
+#pragma unroll
+    for (int i = 0; i < D / 8; i++) {
+      *reinterpret_cast<float2*>(mine + i * 8 + lane % 4 * 2) =
+          make_float2(state.sums[i][2 * half], state.sums[i][2 * half + 1]);
+    }
+  }
+}
+
+// Puts together what the warps have left: the result where there is one split, a part of it else.
+template <int D, bool SPREAD>
+__device__ __forceinline__ void merge_warps(const DecodeArguments& args, const DecodePart& part,
+                                            const float* of_warps, float* partial, int splits) {
+  int lane = threadIdx.x % 32;
+  for (int head = threadIdx.x / 32; head < part.heads; head += DECODE_WARPS) {
+    HeadSums<D> sums =
+        merge_parts<D, true>(of_warps + head * (D + 2), 16 * (D + 2), DECODE_WARPS);
+    if (part.used == 1) {
+      put_attention<D, SPREAD>(args, part.row, part.first_head + head, sums);
+      continue;
+    }
+    float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
+#pragma unroll
+    for (int half = 0; half < D / 64; half++) {
+      *reinterpret_cast<float2*>(mine + half * 64 + 2 * lane) = sums.sums[half];
+    }
+    if (lane == 0) {
+      *reinterpret_cast<float2*>(mine + D) = make_float2(sums.largest, sums.weight);
+    }
+  }
+}
+
+// Puts the splits together, in whichever block comes last. `last` is shared memory.
+template <int D, bool SPREAD>
+__device__ __forceinline__ void merge_splits(const DecodeArguments& args, const DecodePart& part,
+                                             const float* partial, int splits, int* last) {
+  int* arrived = args.arrived + blockIdx.z * gridDim.y + blockIdx.y;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    *last = atomicAdd(arrived, 1) == part.used - 1;
+  }
+  __syncthreads();
+  if (!*last) {
+    return;
+  }
+  __threadfence();
+  for (int head = threadIdx.x / 32; head < part.heads; head += DECODE_WARPS) {
+    const float* parts = partial + (long)head * splits * (D + 2);
+    put_attention<D, SPREAD>(args, part.row, part.first_head + head,
+                             merge_parts<D, false>(parts, D + 2, part.used));
+  }
+  if (threadIdx.x == 0) {
+    *arrived = 0;
+  }
+}
+
 template <int D, bool SPREAD>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
   extern __shared__ __align__(1024) unsigned char memory[];
@@ -368,28 +366,19 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     return;  // A prompt's chunk, or padding.
   }
   int context = SPREAD ? args.spread.held(args.positions[row]) : args.positions[row] + 1;
-  int pages = (context + PAGE - 1) / PAGE;
-  int share = max((pages + splits - 1) / splits, args.least_pages);
-  int used = (pages + share - 1) / share;
-  int begin = blockIdx.x * share;
-  int end = min(pages, begin + share);
-  int group = args.heads / args.kv_heads;
-  int tiles = (group + 15) / 16;
-  int kv_head = blockIdx.y / tiles;
-  int first_head = kv_head * group + blockIdx.y % tiles * 16;
-  int heads = min(16, group - blockIdx.y % tiles * 16);
-  if (begin >= end) {
+  DecodePart part = part_of_block(args, splits, row, context);
+  if (part.begin >= part.end) {
     if (SPREAD && blockIdx.x == 0) {
-      put_nothing<D>(args.spread, row, first_head, heads);
+      put_nothing<D>(args.spread, row, part.first_head, part.heads);
     }
     return;
   }
   PageWalk<D> walk = {args,
                       args.block_tables + (long)sequence * args.table_stride,
-                      kv_head,
+                      part.kv_head,
                       context,
-                      begin + warp,
-                      end,
+                      part.begin + warp,
+                      part.end,
                       shared_address(memory) + warp * DECODE_STAGES * PageWalk<D>::STAGE_BYTES,
                       lane};
   if (args.before == AFTER_ROTATION && walk.begins_with_newest()) {
@@ -400,90 +389,20 @@ __device__ __forceinline__ void decode_attention(DecodeArguments args, int split
     wait_for_previous();
   }
   uint32_t queries[D / 16][4];
-  const bf16* query[2];
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    int head = first_head + lane / 4 + half * 8;
-    query[half] = SPREAD ? args.queries + args.spread.row_of(row, head) * args.query_stride +
-                               (long)(head % args.spread.heads) * D
-                         : args.queries + row * args.query_stride + (long)head * D;
-  }
-#pragma unroll
-  for (int i = 0; i < D / 16; i++) {
-#pragma unroll
-    for (int part = 0; part < 4; part++) {
-      int head = lane / 4 + part % 2 * 8;
-      int at = i * 16 + part / 2 * 8 + lane % 4 * 2;
-      queries[i][part] =
-          head < heads ? *reinterpret_cast<const uint32_t*>(query[part % 2] + at) : 0;
-    }
-  }
+  load_queries<D, SPREAD>(queries, args, part);
   args.scale *= LOG2_E;
   RunningSoftmax<D> state;
   state.clear();
   walk_pages<D>(state, queries, walk);
   __syncthreads();
-
-  // Merge the warps.
-  float* of_warps = reinterpret_cast<float*>(memory);  // [warp][16][D + 2], as `partial`
-  int* last = reinterpret_cast<int*>(of_warps + DECODE_WARPS * 16 * (D + 2));
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    int head = lane / 4 + half * 8;
-    float* mine = of_warps + (warp * 16 + head) * (D + 2);
-    float total = state.weight[half];
-    total += __shfl_xor_sync(0xffffffff, total, 1);
-    total += __shfl_xor_sync(0xffffffff, total, 2);
-    if (lane % 4 == 0) {
-      *reinterpret_cast<float2*>(mine + D) = make_float2(state.largest[half], total);
-    }
-#pragma unroll
-    for (int i = 0; i < D / 8; i++) {
-      *reinterpret_cast<float2*>(mine + i * 8 + lane % 4 * 2) =
-          make_float2(state.sums[i][2 * half], state.sums[i][2 * half + 1]);
-    }
-  }
+  float* of_warps = reinterpret_cast<float*>(memory);  // [warp][16][D + 2]
+  leave_sums<D>(of_warps + warp * 16 * (D + 2), state);
   __syncthreads();
-  float* partial = args.partial + ((long)sequence * args.heads + first_head) * splits * (D + 2);
-  for (int head = warp; head < heads; head += DECODE_WARPS) {
-    HeadSums<D> sums =
-        merge_parts<D, true>(of_warps + head * (D + 2), 16 * (D + 2), DECODE_WARPS);
-    if (used == 1) {
-      put_attention<D, SPREAD>(args, row, first_head + head, sums);
-      continue;
-    }
-    float* mine = partial + ((long)head * splits + blockIdx.x) * (D + 2);
-#pragma unroll
-    for (int half = 0; half < D / 64; half++) {
-      *reinterpret_cast<float2*>(mine + half * 64 + 2 * lane) = sums.sums[half];
-    }
-    if (lane == 0) {
-      *reinterpret_cast<float2*>(mine + D) = make_float2(sums.largest, sums.weight);
-    }
-  }
-  if (used == 1) {
-    return;
-  }
-
-  // Merge the splits, in whichever block comes last.
-  __threadfence();
-  int* arrived = args.arrived + sequence * gridDim.y + blockIdx.y;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    *last = atomicAdd(arrived, 1) == used - 1;
-  }
-  __syncthreads();
-  if (!*last) {
-    return;
-  }
-  __threadfence();
-  for (int head = warp; head < heads; head += DECODE_WARPS) {
-    const float* parts = partial + (long)head * splits * (D + 2);
-    put_attention<D, SPREAD>(args, row, first_head + head,
-                             merge_parts<D, false>(parts, D + 2, used));
-  }
-  if (threadIdx.x == 0) {
-    *arrived = 0;
+  float* partial = args.partial + ((long)sequence * args.heads + part.first_head) * splits * (D + 2);
+  merge_warps<D, SPREAD>(args, part, of_warps, partial, splits);
+  if (part.used > 1) {
+    int* last = reinterpret_cast<int*>(of_warps + DECODE_WARPS * 16 * (D + 2));
+    merge_splits<D, SPREAD>(args, part, partial, splits, last);
   }
 }
 

@@ -6,10 +6,12 @@
 #include "elementwise.cuh"
 #include "skinny.cuh"
 #include "rotate.cuh"
+#include "attention.cuh"
 #include "decode_attention.cuh"
 #include "prefill_attention.cuh"
 #include "experts.cuh"
 #include "expert_products.cuh"
+#include "sampling_cut.cuh"
 #include "sampling.cuh"
 #include "peers.cuh"
 #include "spread.cuh"
@@ -23,6 +25,7 @@
 #include <thread>
 #include <tuple>
 #include <vector>
+
 #include <sys/mman.h>
 
 thread_local unsigned char memory[256 << 10] __attribute__((aligned(1024)));

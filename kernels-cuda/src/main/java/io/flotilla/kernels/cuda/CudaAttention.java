@@ -179,7 +179,7 @@ final class CudaAttention {
         call.stream);
   }
 
-  /** As {@code Spread} of decode_attention.cuh. */
+  /** As {@code Spread} of attention.cuh. */
   private static void spread(MemorySegment arguments, long at, Call call) {
     int parts = call.cache.parts();
     arguments.set(JAVA_LONG, at, CudaBuffer.address(call.out));
