@@ -236,7 +236,6 @@ __device__ __forceinline__ void put_nothing(const Spread& spread, int row, int f
 // What a block computes: a split of a sequence's pages for at most 16 heads of a kv head.
 struct DecodePart {
   int row;
-  int context;
   int used;   // splits of the context that are not empty
   int begin;  // pages
   int end;
@@ -254,8 +253,15 @@ __device__ __forceinline__ DecodePart part_of_block(const DecodeArguments& args,
   int tiles = (group + 15) / 16;
   int kv_head = blockIdx.y / tiles;
   int first = blockIdx.y % tiles * 16;
-  return {row,           context, (pages + share - 1) / share, begin,
-          min(pages, begin + share), kv_head, kv_head * group + first, min(16, group - first)};
+  return {
+      row,
+      (pages + share - 1) / share,
+      begin,
+      min(pages, begin + share),
+      kv_head,
+      kv_head * group + first,
+      min(16, group - first),
+  };
 }
 
 template <int D, bool SPREAD>
