@@ -97,16 +97,13 @@ final class DeviceSampling {
   void takeLast(StepPlan plan, Slot[] slots, Tensor ids) {
     int row = 0;
     boolean any = false;
-    for (Run run : split.runs()) {
-      if (run.rank() == rank) {
-        SequenceStep sequence = plan.sequences().get(run.sequence());
-        boolean unseen =
-            sequence.tokens() instanceof PreviousSample
-                && slots[sequence.slot()].isSampleOnDevice();
-        any |= unseen;
-        for (int i = 0; i < run.count(); i++) {
-          sources.set(row++, unseen ? sequence.slot() : UNKNOWN_TO_DEVICE);
-        }
+    for (Run run : split.runs(rank)) {
+      SequenceStep sequence = plan.sequences().get(run.sequence());
+      boolean unseen =
+          sequence.tokens() instanceof PreviousSample && slots[sequence.slot()].isSampleOnDevice();
+      any |= unseen;
+      for (int i = 0; i < run.count(); i++) {
+        sources.set(row++, unseen ? sequence.slot() : UNKNOWN_TO_DEVICE);
       }
     }
     if (any) {

@@ -100,6 +100,11 @@ final class RowSplit {
     return runs;
   }
 
+  /** Those of one rank, in the order of its rows. */
+  List<Run> runs(int rank) {
+    return ranks == 1 ? runs : runs.stream().filter(run -> run.rank == rank).toList();
+  }
+
   /** Rows of the rank that has most. */
   int mostRows() {
     int most = 0;

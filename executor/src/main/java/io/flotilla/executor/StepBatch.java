@@ -90,16 +90,14 @@ final class StepBatch {
     int row = 0;
     int runs = 0;
     int prompts = 0;
-    for (Run run : split.runs()) {
-      if (run.rank() == rank) {
-        SequenceStep sequence = sequences.get(run.sequence());
-        firstRows.set(runs, row);
-        slots[sequence.slot()].copyBlocks(blockTables, (shared + runs) * columns);
-        writeRows(row, run, runs, sequence, slots[sequence.slot()]);
-        row += run.count();
-        runs++;
-        prompts += run.count() > 1 ? 1 : 0;
-      }
+    for (Run run : split.runs(rank)) {
+      SequenceStep sequence = sequences.get(run.sequence());
+      firstRows.set(runs, row);
+      slots[sequence.slot()].copyBlocks(blockTables, (shared + runs) * columns);
+      writeRows(row, run, runs, sequence, slots[sequence.slot()]);
+      row += run.count();
+      runs++;
+      prompts += run.count() > 1 ? 1 : 0;
     }
     boolean repeats = split.ranks() == 1 && (row == runs || row <= MOST_REPEATED_ROWS);
     int padded = runs;
