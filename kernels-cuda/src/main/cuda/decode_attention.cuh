@@ -32,6 +32,7 @@ struct DecodeArguments {
 // Kernels before this one. That of the prompts' attention let this one start when what it waited for was
 // there, and they share nothing. The one that rotates did so too, and leaves the newest token and the
 // queries: the tokens before are there already.
+constexpr int AFTER_OTHER = 0;
 constexpr int AFTER_PROMPTS = 1;
 constexpr int AFTER_ROTATION = 2;
 
@@ -361,7 +362,7 @@ template <int D, bool SPREAD>
 __device__ __forceinline__ void decode_attention(DecodeArguments args, int splits) {
   extern __shared__ __align__(1024) unsigned char memory[];
   let_next_start();
-  if (args.before != AFTER_PROMPTS && args.before != AFTER_ROTATION) {
+  if (args.before == AFTER_OTHER) {
     wait_for_previous();
   }
   int warp = threadIdx.x / 32;

@@ -171,12 +171,14 @@ int cuMemGetInfo_v2(size_t* left, size_t* total) {
   *left = MEMORY - std::min(MEMORY, allocated.load());
   return 0;
 }
+
+// Memory ends where a page does, and has no neighbours, so that what is outside is a fault.
 constexpr size_t GUARD = 1 << 20;
+size_t whole_pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
 int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
   size_t whole = (bytes + 255) / 256 * 256;
-  // Ends where a page does, and has no neighbours, so that what is outside is a fault.
-  size_t pages = (whole + 4095) / 4096 * 4096;
+  size_t pages = whole_pages(whole);
   char* mapped = static_cast<char*>(mmap(nullptr, pages + 2 * GUARD, PROT_NONE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   mprotect(mapped + GUARD, pages, PROT_READ | PROT_WRITE);
@@ -193,7 +195,7 @@ int cuMemFree_v2(uint64_t address) {
   size_t whole = sizes[address];
   allocated -= whole;
   sizes.erase(address);
-  size_t pages = (whole + 4095) / 4096 * 4096;
+  size_t pages = whole_pages(whole);
   munmap(reinterpret_cast<char*>(address + whole - pages - GUARD), pages + 2 * GUARD);
   return 0;
 }

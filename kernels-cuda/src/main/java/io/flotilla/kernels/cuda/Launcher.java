@@ -147,7 +147,7 @@ final class Launcher {
   /** A kernel was launched that is not of the fatbin. */
   void launchedOther() {
     last = "";
-    launches.incrementAndGet();
+    progressed();
   }
 
   /** Work that is not a kernel made progress. */
